@@ -1,0 +1,62 @@
+//! Where content comes from and where it goes.
+
+use super::Blob;
+use crate::error::Error;
+use crate::model::{Descriptor, Identifier, Manifest, Tag};
+
+/// Something that has manifests and blobs: a repository, a layout directory, a package, a cache.
+pub trait Source: Send + Sync {
+    /// Says what `id` names now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where it names nothing.
+    fn resolve(&self, id: &Identifier) -> impl Future<Output = Result<Descriptor, Error>> + Send;
+
+    /// Reads the manifest that `id` names; at most [`Manifest::MAX_READ`] bytes, verified where
+    /// `id` is a digest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where it names nothing, [`Error::Mismatch`] where the bytes are others.
+    fn manifest(&self, id: &Identifier) -> impl Future<Output = Result<Manifest, Error>> + Send;
+
+    /// Makes a handle for a blob. It costs nothing; what is missing shows when it is opened.
+    fn blob(&self, descriptor: &Descriptor) -> Blob;
+}
+
+/// Something that takes manifests and blobs.
+pub trait Target: Send + Sync {
+    /// Says whether the content is there already, with everything below it where it is a manifest.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from answering; absence is `false`.
+    fn exists(&self, descriptor: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Takes a blob, verified; pushing what is there is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where the content is not what the descriptor says; the target is then
+    /// as it was.
+    fn push_blob(&self, blob: &Blob) -> impl Future<Output = Result<Pushed, Error>> + Send;
+
+    /// Takes a manifest whose content is there, and points `tag` to it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from taking it.
+    fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// How a blob came to be in a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pushed {
+    /// It was there.
+    Existed,
+    /// The registry took it over from another of its repositories.
+    Mounted,
+    /// Its bytes were sent.
+    Uploaded,
+}

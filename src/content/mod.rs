@@ -1,0 +1,16 @@
+//! Floor 1: bytes in motion.
+//!
+//! A blob is a descriptor and a way to open it at an offset. Files, memory, registries, layouts,
+//! retries, resumes, chunks and progress all reduce to that.
+
+mod blob;
+mod body;
+mod endpoints;
+mod progress;
+mod verify;
+
+pub use blob::{Blob, Open};
+pub use body::Body;
+pub use endpoints::{Pushed, Source, Target};
+pub use progress::{Event, Progress};
+pub use verify::Verifier;

@@ -1,0 +1,57 @@
+//! Advisory file locks between processes.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use crate::error::Error;
+
+/// A lock on a file, given back when it is dropped or the process ends, however it ends.
+///
+/// Advisory: it keeps out those who ask. Two locks of one process on one file exclude each other as well.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits until nobody else holds `path`, creating it if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be opened or locked.
+    pub fn exclusive(path: &Path) -> Result<Self, Error> {
+        let file = open(path)?;
+        file.lock().map_err(|error| Error::io("lock", path, error))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Waits until nobody holds `path` exclusively; others may share it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be opened or locked.
+    pub fn shared(path: &Path) -> Result<Self, Error> {
+        let file = open(path)?;
+        file.lock_shared().map_err(|error| Error::io("lock", path, error))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Takes the lock if nobody else has it; `None` where somebody has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be opened or locked.
+    pub fn try_exclusive(path: &Path) -> Result<Option<Self>, Error> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| Error::io("open", path, error))
+}

@@ -1,0 +1,107 @@
+//! Giving files their final names.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::error::Error;
+
+/// Who may do what with a published file. On systems without Unix modes only read-only is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// 0600: credentials.
+    Private,
+    /// 0644: what other programs of the user may replace.
+    Shared,
+    /// 0444: blobs, which nobody changes.
+    ReadOnly,
+}
+
+/// Makes `path` and what is missing above it.
+///
+/// # Errors
+///
+/// [`Error::Io`] where a directory cannot be made.
+pub fn create_dirs(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(|error| Error::io("create the directory", path, error))
+}
+
+/// Renames the finished file `partial` to `path`, replacing what is there, after setting its mode.
+///
+/// Both must be on one file system. Readers see the old file, or none, or the whole new one. Whether
+/// the name survives a power cut is up to [`sync_dir`].
+///
+/// # Errors
+///
+/// [`Error::Io`] where the mode cannot be set or the file not renamed; `partial` is then still there.
+pub fn publish(partial: &Path, path: &Path, mode: Mode) -> Result<(), Error> {
+    fs::set_permissions(partial, permissions(partial, mode)?)
+        .map_err(|error| Error::io("set the mode of", partial, error))?;
+    fs::rename(partial, path).map_err(|error| Error::io("publish", path, error))
+}
+
+/// Replaces the content of `path` by `bytes`, durably: written beside it, flushed, renamed, directory flushed.
+///
+/// # Errors
+///
+/// [`Error::Io`] where any step fails; `path` then has its old content.
+pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Error> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dirs(directory)?;
+    // `tempfile` creates with mode 0600, so that a secret is never readable by others, not even for a moment.
+    let failed = |error| Error::io("write", path, error);
+    let mut file = tempfile::Builder::new().prefix(".spinreg-").tempfile_in(directory).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    let permissions = permissions(file.path(), mode)?;
+    file.as_file().set_permissions(permissions).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| Error::io("write", path, error.error))?;
+    sync_dir(directory)
+}
+
+/// Flushes the names inside a directory to the disk. Where directories cannot be flushed (Windows), does nothing.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the directory cannot be opened or flushed.
+pub fn sync_dir(path: &Path) -> Result<(), Error> {
+    if cfg!(windows) {
+        return Ok(());
+    }
+    let flushed = OpenOptions::new().read(true).open(path).and_then(|directory: File| directory.sync_all());
+    match flushed {
+        // Some network file systems refuse; the names are then as safe as they get.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other.map_err(|error| Error::io("flush the directory", path, error)),
+    }
+}
+
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+///
+/// [`Error::Io`] where it is there and cannot be removed.
+pub fn remove_if_present(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn permissions(_: &Path, mode: Mode) -> Result<Permissions, Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(Permissions::from_mode(match mode {
+        Mode::Private => 0o600,
+        Mode::Shared => 0o644,
+        Mode::ReadOnly => 0o444,
+    }))
+}
+
+#[cfg(not(unix))]
+fn permissions(path: &Path, mode: Mode) -> Result<Permissions, Error> {
+    let metadata = fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
+    let mut permissions = metadata.permissions();
+    permissions.set_readonly(mode == Mode::ReadOnly);
+    Ok(permissions)
+}

@@ -1,0 +1,389 @@
+//! What can go wrong, by blame.
+//!
+//! Each variant says who is at fault; its payload is plain data that names the thing, the place and the cause.
+//! Nothing here can hold a secret: requests print through [`SafeUri`], credentials never enter.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::model::{Descriptor, Digest, ErrorCode, ErrorEntry, Registry, SafeUri, excerpt};
+
+pub use crate::model::ParseError;
+
+/// The cause of an error, where another library or the system has one.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Why moving content failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Our disk: a file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] Box<IoFailure>),
+    /// The bytes: content is not what its descriptor says.
+    #[error(transparent)]
+    Mismatch(#[from] Box<Mismatch>),
+    /// The world: what was asked for is not there.
+    #[error(transparent)]
+    NotFound(#[from] Box<Missing>),
+    /// The caller (or a document it gave): text that does not parse.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The peer: an answer that breaks the protocol.
+    #[error(transparent)]
+    Protocol(#[from] Box<Violation>),
+    /// The registry: an answer that says no.
+    #[error(transparent)]
+    Refused(#[from] Box<Refused>),
+    /// The credentials: missing, wrong or not enough.
+    #[error(transparent)]
+    Unauthorized(#[from] Box<Unmet>),
+    /// The network: no answer.
+    #[error(transparent)]
+    Unreachable(#[from] Box<Unreachable>),
+}
+
+impl Error {
+    /// Blames our disk: `doing` completes "cannot … `path`", such as `read` or `write`.
+    pub fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io(Box::new(IoFailure { doing, path: path.into(), source }))
+    }
+
+    /// Blames the peer for breaking `rule` in its answer to `request`.
+    pub fn protocol(request: RequestLine, rule: &'static str) -> Self {
+        Self::Protocol(Box::new(Violation { request, rule, cause: None }))
+    }
+
+    /// Says whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(failure) => failure.kind != UnreachableKind::Tls,
+            Self::Refused(refused) => refused.status.is_server_error() || matches!(refused.status.as_u16(), 408 | 429),
+            _ => false,
+        }
+    }
+
+    /// Says whether what was asked for does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound(_))
+    }
+
+    /// Says whether the registry does not let us.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Unauthorized(_) => true,
+            Self::Refused(refused) => matches!(refused.status.as_u16(), 401 | 403),
+            _ => false,
+        }
+    }
+
+    /// Returns the first error code that the registry gave.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        match self {
+            Self::Refused(refused) => refused.errors.first().map(|entry| &entry.code),
+            Self::NotFound(missing) => missing.errors.first().map(|entry| &entry.code),
+            Self::Unauthorized(unmet) => unmet.errors.first().map(|entry| &entry.code),
+            _ => None,
+        }
+    }
+}
+
+/// A request, as errors name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLine {
+    /// The method.
+    pub method: Method,
+    /// The URI; prints without secrets.
+    pub uri: SafeUri,
+}
+
+impl RequestLine {
+    /// Names a request.
+    pub fn new(method: &Method, uri: &http::Uri) -> Self {
+        Self { method: method.clone(), uri: uri.into() }
+    }
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.uri)
+    }
+}
+
+/// A file that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} `{}`", path.display())]
+pub struct IoFailure {
+    /// What we were doing: `read`, `write`, `create`, `rename`, `lock`…
+    pub doing: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Content that is not what its descriptor says.
+#[derive(Debug, thiserror::Error)]
+pub struct Mismatch {
+    /// What was expected.
+    pub expected: Descriptor,
+    /// What came instead.
+    pub actual: Actual,
+    /// Where it came from: a file or a request.
+    pub place: Place,
+}
+
+/// How content differs from its descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actual {
+    /// The right length and another digest.
+    Digest(Digest),
+    /// It ended early, at this many bytes.
+    Short(u64),
+    /// It did not end where it should have.
+    Long,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expected, actual, place } = self;
+        match actual {
+            Actual::Digest(actual) => write!(f, "content of `{}` has the digest `{actual}`", expected.digest)?,
+            Actual::Short(size) => {
+                write!(f, "content of `{}` ends after {size} of {} bytes", expected.digest, expected.size)?;
+            }
+            Actual::Long => write!(f, "content of `{}` is longer than its {} bytes", expected.digest, expected.size)?,
+        }
+        match place {
+            Place::Unknown => Ok(()),
+            place => write!(f, " ({place})"),
+        }
+    }
+}
+
+/// Where content is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// In memory, or not known.
+    #[default]
+    Unknown,
+    /// In a file.
+    File(PathBuf),
+    /// In the answer to a request.
+    Request(RequestLine),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("an unknown place"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Request(request) => request.fmt(f),
+        }
+    }
+}
+
+/// Something asked for by name that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} is not in {place}{}", said(errors))]
+pub struct Missing {
+    /// What was asked for, as in "manifest `v1`".
+    pub what: String,
+    /// Where.
+    pub place: Place,
+    /// What the registry said, where one was asked.
+    pub errors: Vec<ErrorEntry>,
+}
+
+/// An answer that breaks the protocol.
+#[derive(Debug, thiserror::Error)]
+#[error("{rule} ({request})")]
+pub struct Violation {
+    /// The request that was answered.
+    pub request: RequestLine,
+    /// What is wrong with the answer, as in "the upload session has no `Location`".
+    pub rule: &'static str,
+    /// What a parser said about it.
+    #[source]
+    pub cause: Option<Cause>,
+}
+
+/// An answer that says no.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry answered {status}{} ({request})", said(errors))]
+pub struct Refused {
+    /// The request that was refused.
+    pub request: RequestLine,
+    /// The status.
+    pub status: StatusCode,
+    /// The errors of the body; empty where it was no error body.
+    pub errors: Vec<ErrorEntry>,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// Credentials that are missing, wrong or not enough.
+#[derive(Debug, thiserror::Error)]
+#[error("{registry} {} ({request}){}", tried, said(errors))]
+pub struct Unmet {
+    /// The registry.
+    pub registry: Registry,
+    /// The request that was not let through: the registry's, or its token service's.
+    pub request: RequestLine,
+    /// Which credentials were tried.
+    pub tried: Tried,
+    /// What the registry or its token service said.
+    pub errors: Vec<ErrorEntry>,
+}
+
+/// Which credentials were tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tried {
+    /// None: no source has any for this registry.
+    Nothing,
+    /// Those of this user, from this source, as in "`DOCKER_AUTH_CONFIG`".
+    Account {
+        /// The user; empty for a token.
+        username: String,
+        /// Which source they came from.
+        source: String,
+    },
+    /// None were sent, because the connection would have shown them to others.
+    Withheld,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("wants credentials and there are none"),
+            Self::Account { username, source } if username.is_empty() => {
+                write!(f, "does not accept the token from {source}")
+            }
+            Self::Account { username, source } => write!(f, "does not accept `{username}` from {source}"),
+            Self::Withheld => f.write_str("wants credentials over an unprotected connection"),
+        }
+    }
+}
+
+/// No answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} ({request}{})", effort(*attempts, *elapsed))]
+pub struct Unreachable {
+    /// The request.
+    pub request: RequestLine,
+    /// What failed.
+    pub kind: UnreachableKind,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long it took, all attempts together.
+    pub elapsed: Duration,
+    /// What the layer below said.
+    #[source]
+    pub cause: Option<Cause>,
+}
+
+/// What failed on the way to an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnreachableKind {
+    /// The name has no address.
+    Name,
+    /// No connection: refused, no route, or the proxy said no.
+    Connect,
+    /// The TLS handshake failed: an unknown issuer, another name, an expired certificate.
+    Tls,
+    /// The other side speaks plain HTTP where TLS was expected.
+    PlainHttp,
+    /// Connecting, the response headers or the next bytes took too long.
+    TimedOut,
+    /// The connection broke.
+    Broken,
+}
+
+impl fmt::Display for UnreachableKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the host name cannot be resolved",
+            Self::Connect => "cannot connect",
+            Self::Tls => "the TLS handshake failed",
+            Self::PlainHttp => "the server speaks plain HTTP where TLS was expected",
+            Self::TimedOut => "timed out",
+            Self::Broken => "the connection broke",
+        })
+    }
+}
+
+impl Place {
+    /// Names a file.
+    pub fn file(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+/// Prints what a registry said: `: CODE: message`, bounded and without control characters.
+fn said(errors: &[ErrorEntry]) -> String {
+    let mut text = String::new();
+    for entry in errors.iter().take(SHOWN_ERRORS) {
+        text.push_str(": ");
+        text.push_str(&excerpt(entry.code.as_str()));
+        if !entry.message.is_empty() {
+            text.push_str(": ");
+            text.push_str(&excerpt(&entry.message));
+        }
+    }
+    text
+}
+
+fn effort(attempts: u32, elapsed: Duration) -> String {
+    if attempts < 2 { String::new() } else { format!(", {attempts} attempts in {:.1} s", elapsed.as_secs_f32()) }
+}
+
+/// How many entries of an error body are shown.
+const SHOWN_ERRORS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> RequestLine {
+        RequestLine::new(&Method::PUT, &"https://u:p@r.example/v2/a/manifests/v1?sig=x".parse().expect("a URI"))
+    }
+
+    #[test]
+    fn messages_name_thing_place_and_cause() {
+        let refused = Refused {
+            request: request(),
+            status: StatusCode::FORBIDDEN,
+            errors: vec![ErrorEntry::new(ErrorCode::Denied, "no\u{1b}[31m way")],
+            attempts: 1,
+        };
+        let missing = Missing { what: "manifest `v1`".into(), place: Place::Request(request()), errors: vec![] };
+        let unmet = Unmet {
+            registry: "r.example".parse().expect("a registry"),
+            request: request(),
+            tried: Tried::Account { username: "ada".into(), source: "the command line".into() },
+            errors: vec![],
+        };
+        for (error, text) in [
+            (
+                Error::from(Box::new(refused)),
+                "the registry answered 403 Forbidden: DENIED: no\u{fffd}[31m way (PUT https://r.example/v2/a/manifests/v1?sig=…)",
+            ),
+            (Error::from(Box::new(missing)), "manifest `v1` is not in PUT https://r.example/v2/a/manifests/v1?sig=…"),
+            (
+                Error::from(Box::new(unmet)),
+                "r.example does not accept `ada` from the command line (PUT https://r.example/v2/a/manifests/v1?sig=…)",
+            ),
+            (Error::from(ParseError::new("tag", "V 1", "no space").at(1)), "tag `V 1` at character 2 expects no space"),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

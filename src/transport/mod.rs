@@ -1,0 +1,1 @@
+//! Floor 2: HTTP that copes; knows no OCI.
