@@ -2,7 +2,7 @@
 
 use super::Blob;
 use crate::error::Error;
-use crate::model::{Descriptor, Identifier, Manifest, Tag};
+use crate::model::{Descriptor, Digest, Identifier, Manifest, Tag};
 
 /// Something that has manifests and blobs: a repository, a layout directory, a package, a cache.
 pub trait Source: Send + Sync {
@@ -33,6 +33,16 @@ pub trait Target: Send + Sync {
     ///
     /// Whatever keeps the target from answering; absence is `false`.
     fn exists(&self, descriptor: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Says which manifest `tag` points to now, where the target has tags that may already point to what is pushed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from answering; a tag that is not there, or a target without tags, is `None`.
+    fn tagged(&self, tag: &Tag) -> impl Future<Output = Result<Option<Digest>, Error>> + Send {
+        let _ = tag;
+        async { Ok(None) }
+    }
 
     /// Takes a blob, verified; pushing what is there is no error.
     ///

@@ -1,0 +1,278 @@
+//! What has to move.
+
+use std::collections::HashSet;
+
+use crate::content::{Source, Target};
+use crate::error::{Error, Missing, Place};
+use crate::model::{Descriptor, Identifier, ImageIndex, Manifest, ParseError, Platform, Tag};
+
+/// What has to move so that the target has a manifest and everything below it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    root: Descriptor,
+    blobs: Vec<Descriptor>,
+    manifests: Vec<Manifest>,
+    tagging: Option<Manifest>,
+}
+
+impl Plan {
+    /// Finds out what has to move.
+    ///
+    /// With `platforms` an index at the root stands for its first child that serves one of them, the first platform
+    /// preferred; without, the whole index is meant.
+    ///
+    /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the source has not what is asked for, or an index serves none of `platforms`;
+    /// [`Error::Parse`] where an index nests deeper than 8 levels or has more than 10 000 manifests below it.
+    pub async fn build(
+        from: &impl Source,
+        id: &Identifier,
+        platforms: &[Platform],
+        to: &impl Target,
+        tag: Option<&Tag>,
+    ) -> Result<Self, Error> {
+        let mut root = from.manifest(id).await?;
+        if let Some(index) = root.index().filter(|_| !platforms.is_empty()) {
+            let child = select(index, id, platforms)?;
+            root = from.manifest(&Identifier::Digest(child.digest)).await?;
+        }
+        let mut plan =
+            Self { root: root.descriptor().clone(), blobs: Vec::new(), manifests: Vec::new(), tagging: None };
+        if let Some(tag) = tag
+            && to.tagged(tag).await? == Some(root.digest())
+        {
+            return Ok(plan);
+        }
+        if to.exists(root.descriptor()).await? {
+            plan.tagging = tag.map(|_| root);
+            return Ok(plan);
+        }
+        plan.descend(from, to, root).await?;
+        Ok(plan)
+    }
+
+    /// Walks what is below `root`, children before parents, without recursion.
+    async fn descend(&mut self, from: &impl Source, to: &impl Target, root: Manifest) -> Result<(), Error> {
+        let mut seen_blobs = HashSet::new();
+        let mut seen_manifests = HashSet::from([root.digest()]);
+        let mut visits = vec![Visit::Enter(root, 0)];
+        while let Some(visit) = visits.pop() {
+            let (manifest, depth) = match visit {
+                Visit::Enter(manifest, depth) => (manifest, depth),
+                Visit::Find(child, depth) => {
+                    if !seen_manifests.insert(child.digest) || to.exists(&child).await? {
+                        continue;
+                    }
+                    if depth > MAX_DEPTH || seen_manifests.len() > MAX_MANIFESTS {
+                        let expected = "at most 8 levels and 10000 manifests below it";
+                        return Err(ParseError::new("index", &self.root.digest.to_string(), expected).into());
+                    }
+                    (from.manifest(&Identifier::Digest(child.digest)).await?, depth)
+                }
+                Visit::Leave(manifest) => {
+                    self.manifests.push(manifest);
+                    continue;
+                }
+            };
+            let new = |blob: &&Descriptor| seen_blobs.insert((blob.digest, blob.media_type.clone()));
+            self.blobs.extend(manifest.blobs().filter(new).cloned());
+            let children: Vec<_> = manifest.manifests().map(|child| Visit::Find(child.clone(), depth + 1)).collect();
+            visits.push(Visit::Leave(manifest));
+            visits.extend(children);
+        }
+        Ok(())
+    }
+
+    /// Describes the manifest that is wanted.
+    pub fn root(&self) -> &Descriptor {
+        &self.root
+    }
+
+    /// Returns the blobs that may have to move, each once.
+    pub fn blobs(&self) -> &[Descriptor] {
+        &self.blobs
+    }
+
+    /// Returns the manifests that have to move, children before parents; the root is the last.
+    pub fn manifests(&self) -> &[Manifest] {
+        &self.manifests
+    }
+
+    /// Returns the root where it is there already and only the tag has to be set.
+    pub(super) fn tagging(&self) -> Option<&Manifest> {
+        self.tagging.as_ref()
+    }
+
+    /// Returns how many bytes the blobs have together, as their descriptors claim.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+    }
+}
+
+fn select<'a>(index: &'a ImageIndex, id: &Identifier, platforms: &[Platform]) -> Result<&'a Descriptor, Error> {
+    platforms.iter().find_map(|platform| index.select(platform)).ok_or_else(|| {
+        let list = |platforms: &mut dyn Iterator<Item = String>| {
+            let names: Vec<String> = platforms.take(SHOWN_PLATFORMS).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        let wanted = list(&mut platforms.iter().map(Platform::to_string));
+        let there =
+            list(&mut index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::to_string));
+        let what = format!("a manifest for {wanted} (the index `{id}` serves {there})");
+        Error::NotFound(Box::new(Missing { what, place: Place::Unknown, errors: Vec::new() }))
+    })
+}
+
+/// A step of the walk.
+enum Visit {
+    /// Looks below a manifest that is at hand.
+    Enter(Manifest, usize),
+    /// Reads a child that the target has not, and looks below it.
+    Find(Descriptor, usize),
+    /// Everything below is in the plan: now the manifest itself.
+    Leave(Manifest),
+}
+
+/// How deep indexes may nest: no tool makes more than two levels.
+const MAX_DEPTH: usize = 8;
+/// How many manifests one root may have: a bound on what a hostile index can make us ask for.
+const MAX_MANIFESTS: usize = 10_000;
+/// How many platforms an error lists.
+const SHOWN_PLATFORMS: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::content::{Blob, Pushed};
+    use crate::model::{Digest, MediaType};
+
+    /// A source in memory, and a target that has `there` and takes nothing.
+    #[derive(Default)]
+    struct Shelf {
+        manifests: HashMap<Digest, Manifest>,
+        there: Vec<Digest>,
+        tagged: Option<Digest>,
+    }
+
+    impl Source for Shelf {
+        async fn resolve(&self, id: &Identifier) -> Result<Descriptor, Error> {
+            self.manifest(id).await.map(|manifest| manifest.descriptor().clone())
+        }
+
+        async fn manifest(&self, id: &Identifier) -> Result<Manifest, Error> {
+            let digest = id.digest().expect("tests ask by digest");
+            Ok(self.manifests.get(digest).expect("tests ask for what is there").clone())
+        }
+
+        fn blob(&self, descriptor: &Descriptor) -> Blob {
+            Blob::file(descriptor.clone(), "")
+        }
+    }
+
+    impl Target for Shelf {
+        async fn exists(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+            Ok(self.there.contains(&descriptor.digest))
+        }
+
+        async fn tagged(&self, _: &Tag) -> Result<Option<Digest>, Error> {
+            Ok(self.tagged)
+        }
+
+        async fn push_blob(&self, _: &Blob) -> Result<Pushed, Error> {
+            Ok(Pushed::Existed)
+        }
+
+        async fn push_manifest(&self, _: &Manifest, _: Option<&Tag>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    impl Shelf {
+        fn image(&mut self, layers: &[&str]) -> Digest {
+            let blob = |text: &str| {
+                let descriptor = Descriptor::of(MediaType::OCTET_STREAM, text.as_bytes());
+                serde_json::to_string(&descriptor).expect("plain data")
+            };
+            let layers: Vec<String> = layers.iter().map(|layer| blob(layer)).collect();
+            self.put(format!(r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#, blob("config"), layers.join(",")))
+        }
+
+        fn index(&mut self, children: &[Digest]) -> Digest {
+            let children: Vec<String> = children
+                .iter()
+                .map(|digest| serde_json::to_string(self.manifests[digest].descriptor()).expect("plain data"))
+                .collect();
+            self.put(format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, children.join(",")))
+        }
+
+        fn put(&mut self, text: String) -> Digest {
+            let manifest = Manifest::parse(text, None).expect("a manifest");
+            let digest = manifest.digest();
+            self.manifests.insert(digest, manifest);
+            digest
+        }
+    }
+
+    async fn plan(from: &Shelf, root: Digest, to: &Shelf) -> Plan {
+        let tag: Tag = "v1".parse().expect("a tag");
+        Plan::build(from, &Identifier::Digest(root), &[], to, Some(&tag)).await.expect("a plan")
+    }
+
+    #[tokio::test]
+    async fn blobs_are_listed_once_and_children_before_parents() {
+        let mut from = Shelf::default();
+        let shared = from.image(&["x", "y", "x"]);
+        let left = from.index(&[shared]);
+        let other = from.image(&["y", "z"]);
+        let right = from.index(&[shared, other]);
+        let root = from.index(&[left, right]);
+        let plan = plan(&from, root, &Shelf::default()).await;
+        assert_eq!(plan.blobs().len(), 4, "config, x, y, z");
+        let order: Vec<Digest> = plan.manifests().iter().map(Manifest::digest).collect();
+        let position = |digest| order.iter().position(|other| *other == digest).expect("it is in the plan");
+        for (child, parent) in [(shared, left), (shared, right), (other, right), (left, root), (right, root)] {
+            assert!(position(child) < position(parent));
+        }
+        assert_eq!(order.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_the_target_has_is_left_out() {
+        let mut from = Shelf::default();
+        let (first, second) = (from.image(&["x"]), from.image(&["y"]));
+        let root = from.index(&[first, second]);
+        let child_there = plan(&from, root, &Shelf { there: vec![first], ..Shelf::default() }).await;
+        assert_eq!((child_there.blobs().len(), child_there.manifests().len()), (2, 2));
+        let root_there = plan(&from, root, &Shelf { there: vec![root], ..Shelf::default() }).await;
+        assert_eq!((root_there.blobs().len(), root_there.manifests().len()), (0, 0));
+        assert!(root_there.tagging().is_some(), "only the tag is to be set");
+        let unchanged = plan(&from, root, &Shelf { tagged: Some(root), ..Shelf::default() }).await;
+        assert!(unchanged.tagging().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_index_stands_for_the_platform_that_is_preferred() {
+        let mut from = Shelf::default();
+        let (linux, wasm) = (from.image(&["x"]), from.image(&["y"]));
+        let child = |digest: Digest, os: &str, architecture: &str| {
+            let mut descriptor = from.manifests[&digest].descriptor().clone();
+            descriptor.platform = Some(Platform::new(os, architecture));
+            serde_json::to_string(&descriptor).expect("plain data")
+        };
+        let children = [child(linux, "linux", "amd64"), child(wasm, "wasip1", "wasm")].join(",");
+        let root = from.put(format!(r#"{{"schemaVersion":2,"manifests":[{children}]}}"#));
+        let build = async |platforms: &[Platform]| {
+            Plan::build(&from, &Identifier::Digest(root), platforms, &Shelf::default(), None).await
+        };
+        let preferred = [Platform::new("wasip1", "wasm"), Platform::new("linux", "amd64")];
+        assert_eq!(build(&preferred).await.expect("a plan").root().digest, wasm);
+        assert_eq!(build(&preferred[1..]).await.expect("a plan").root().digest, linux);
+        let error = build(&[Platform::new("linux", "s390x")]).await.expect_err("nothing serves it");
+        assert!(error.to_string().contains("serves linux/amd64, wasip1/wasm"), "{error}");
+    }
+}
