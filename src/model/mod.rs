@@ -11,6 +11,8 @@ mod manifest;
 mod media_type;
 mod parse_error;
 mod platform;
+#[cfg(test)]
+mod properties;
 mod reference;
 mod safe_uri;
 
