@@ -62,7 +62,9 @@ impl Error {
     /// Says whether trying again later may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(failure) => failure.kind != UnreachableKind::Tls,
+            Self::Unreachable(failure) => {
+                matches!(failure.kind, UnreachableKind::Connect | UnreachableKind::TimedOut | UnreachableKind::Broken)
+            }
             Self::Refused(refused) => refused.status.is_server_error() || matches!(refused.status.as_u16(), 408 | 429),
             _ => false,
         }

@@ -1,1 +1,28 @@
 //! Floor 2: HTTP that copes; knows no OCI.
+//!
+//! A [`Transport`] sends a request until there is an answer. What it does after each exchange is decided by a pure
+//! function; all its waits and limits are the fields of a [`Policy`]. Trust and limits are counted by [`Origin`].
+
+mod connect;
+mod decide;
+mod failure;
+pub mod headers;
+mod limit;
+mod origin;
+mod payload;
+mod policy;
+mod redirect;
+mod sniff;
+mod stall;
+mod tls;
+#[expect(clippy::module_inception, reason = "the floor is named after what it offers")]
+mod transport;
+
+pub use connect::Proxies;
+pub use limit::Traffic;
+pub use origin::{Origin, Scheme};
+pub use payload::{Payload, Reopen};
+pub use policy::{Budget, Policy};
+pub use redirect::resolve;
+pub use tls::{Roots, TlsOptions, Verification};
+pub use transport::{Attempts, FinalUri, Options, Protocol, Redirects, Transport};
