@@ -1,0 +1,234 @@
+//! Sending requests to registries that want to know who we are.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+
+use super::challenge::parse;
+use super::demand::{Carried, Demand, is_worth_meeting};
+use super::grant::Account;
+use super::session::{Met, Session};
+use super::token::{Denied, Token};
+use super::{Keychain, Scopes};
+use crate::content::Body;
+use crate::error::{Error, RequestLine, Tried, Unmet};
+use crate::model::{ErrorBody, ErrorEntry, Registry};
+use crate::transport::{Budget, FinalUri, Origin, Payload, Scheme, Transport};
+
+/// Whether credentials may be sent where others can read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exposure {
+    /// Over TLS, and to this very machine.
+    #[default]
+    Guarded,
+    /// Over plain HTTP as well.
+    Allowed,
+}
+
+impl Exposure {
+    /// Says whether a credential may go to `origin`.
+    pub(crate) fn allows(self, origin: &Origin) -> bool {
+        self == Self::Allowed || origin.scheme() == Scheme::Https || origin.is_loopback()
+    }
+}
+
+/// Sends requests, meets the challenges that come back, and remembers what worked. Clones share what is remembered.
+///
+/// Credentials go to the origin of the request alone, and to the token service that it names, if that is protected as
+/// well as the registry and not in a private network that the registry is outside of. Tokens are kept in memory, until
+/// shortly before they expire; requests that want the same one share one token request.
+#[derive(Clone)]
+pub struct Authorizer {
+    pub(super) session: Arc<Session>,
+}
+
+impl Authorizer {
+    /// Puts an authorizer before a transport.
+    pub fn new(transport: Transport, keychain: Arc<dyn Keychain>, exposure: Exposure) -> Self {
+        Self { session: Arc::new(Session::new(transport, keychain, exposure)) }
+    }
+
+    /// Returns the transport behind it.
+    pub fn transport(&self) -> &Transport {
+        &self.session.transport
+    }
+
+    /// Sends a request to `registry`, with what is known to be needed for `scopes`; meets a challenge if one comes, and
+    /// sends the request again.
+    ///
+    /// Every status but 401 is returned as it is; so is a 401 that names no way to authenticate that we speak, and one
+    /// that comes from another origin, to which a redirect led.
+    ///
+    /// **Requests**: the request alone, where no credentials are needed or a token is at hand. On first contact that, the
+    /// token's (none for Basic), and the request again. Where a token has expired, the token's come before the request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`] where the credentials, or the lack of them, are refused by the registry or its token
+    /// service, or may not be sent because the connection is not protected. [`Error::Protocol`] where the challenge leads
+    /// to a token service that breaks the rules above, or that talks nonsense. Those of the keychain and of
+    /// [`Transport::send`].
+    pub async fn send(
+        &self,
+        registry: &Registry,
+        request: Request<Payload>,
+        scopes: &Scopes,
+        budget: &mut Budget,
+    ) -> Result<Response<Body>, Error> {
+        let session = &self.session;
+        let Some(origin) = Origin::of(request.uri()) else {
+            return session.transport.send(request, budget).await;
+        };
+        let line = RequestLine::new(request.method(), request.uri());
+        let account = Account { origin, registry: registry.clone(), name: scopes.first_name().cloned() };
+        let mut pass = session.remembered(&account, scopes, budget).await?;
+        // Ends: whatever is met leads to `Carried::Best` in two rounds, after which nothing is worth meeting.
+        loop {
+            let response = session.transport.send(carrying(&request, pass.header.as_ref()), budget).await?;
+            let Some(demand) = demand(&response, &account.origin) else { return Ok(response) };
+            let answered = final_uri(&response, request.uri());
+            let refusal = Denied { request: line.clone(), errors: complaints(response).await };
+            if !is_worth_meeting(&pass.carried, &demand) {
+                return Err(unmet(registry, pass.tried, refusal));
+            }
+            let met = match &demand {
+                Demand::Basic => session.meet_basic(&account, &pass).await?,
+                Demand::Bearer(bearer) => {
+                    session.meet_bearer(&account, bearer, scopes, &pass, &answered, budget).await?
+                }
+            };
+            pass = match met {
+                Met::Pass(pass) => pass,
+                Met::Nothing(tried) => return Err(unmet(registry, tried, refusal)),
+            };
+        }
+    }
+}
+
+/// What a request carries, and what has to be known about that when it is refused.
+pub(super) struct Pass {
+    /// The value of `Authorization`.
+    pub(super) header: Option<HeaderValue>,
+    /// What kind of thing that is.
+    pub(super) carried: Carried,
+    /// The token, where it is one that we got.
+    pub(super) token: Option<Arc<Token>>,
+    /// Whose it is.
+    pub(super) tried: Tried,
+}
+
+impl Pass {
+    /// Carries nothing.
+    pub(super) fn none() -> Self {
+        Self { header: None, carried: Carried::Nothing, token: None, tried: Tried::Nothing }
+    }
+}
+
+/// Copies a request, to be sent with this `Authorization`.
+pub(super) fn carrying(request: &Request<Payload>, header: Option<&HeaderValue>) -> Request<Payload> {
+    let mut request = request.clone();
+    if let Some(header) = header {
+        request.headers_mut().insert(AUTHORIZATION, header.clone());
+    }
+    request
+}
+
+/// Returns what the registry at `origin` demands; `None` where this is no challenge of its.
+pub(super) fn demand(response: &Response<Body>, origin: &Origin) -> Option<Demand> {
+    let own = |FinalUri(uri): &FinalUri| Origin::of(uri).as_ref() == Some(origin);
+    let is_own = response.extensions().get().is_none_or(own);
+    (response.status() == StatusCode::UNAUTHORIZED && is_own).then(|| demand_in(response.headers()))?
+}
+
+fn demand_in(headers: &HeaderMap) -> Option<Demand> {
+    let lines = headers.get_all(WWW_AUTHENTICATE);
+    Demand::of(&parse(lines.iter().map(HeaderValue::as_bytes)))
+}
+
+/// Returns the URI that answered.
+pub(super) fn final_uri(response: &Response<Body>, requested: &Uri) -> Uri {
+    response.extensions().get().map_or(requested, |FinalUri(uri)| uri).clone()
+}
+
+/// Reads what the registry says beside its challenge. Reading it also gives the connection back.
+pub(super) async fn complaints(response: Response<Body>) -> Vec<ErrorEntry> {
+    let mut body = response.into_body().take(MAX_COMPLAINT);
+    let mut bytes = Vec::new();
+    // What broke on the way is no error: there is one already, and this only explains it.
+    while let Some(Ok(chunk)) = body.chunk().await {
+        bytes.extend_from_slice(&chunk);
+    }
+    ErrorBody::parse(&bytes).errors
+}
+
+/// Blames the credentials.
+pub(super) fn unmet(registry: &Registry, tried: Tried, refusal: Denied) -> Error {
+    let Denied { request, errors } = refusal;
+    Error::Unauthorized(Box::new(Unmet { registry: registry.clone(), request, tried, errors }))
+}
+
+/// Bytes of an error body.
+const MAX_COMPLAINT: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, from: &str, challenge: &str) -> Response<Body> {
+        let response = Response::builder().status(status).extension(FinalUri(from.parse().expect(from)));
+        response.header(WWW_AUTHENTICATE, challenge).body(Body::empty()).expect("a valid response")
+    }
+
+    #[test]
+    fn only_the_registry_itself_may_demand() {
+        let origin = Origin::of(&Uri::from_static("https://r.example/v2/")).expect("an origin");
+        for (status, from, challenge, demanded) in [
+            (401, "https://r.example/v2/", "Basic realm=\"r\"", true),
+            (401, "https://r.example:443/elsewhere", "Basic realm=\"r\"", true),
+            (401, "https://r.example/v2/", "Negotiate", false),
+            (401, "https://cdn.example/x", "Basic realm=\"r\"", false),
+            (401, "http://r.example/v2/", "Basic realm=\"r\"", false),
+            (403, "https://r.example/v2/", "Basic realm=\"r\"", false),
+            (200, "https://r.example/v2/", "Basic realm=\"r\"", false),
+        ] {
+            assert_eq!(demand(&response(status, from, challenge), &origin).is_some(), demanded, "{status} {from}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        for (uri, guarded) in [
+            ("https://r.example", true),
+            ("http://r.example", false),
+            ("http://10.0.0.1:5000", false),
+            ("http://127.0.0.1:5000", true),
+            ("http://[::1]:5000", true),
+            ("http://localhost:5000", true),
+            ("http://localhost.example", false),
+        ] {
+            let origin = Origin::of(&uri.parse().expect(uri)).expect(uri);
+            assert_eq!(Exposure::Guarded.allows(&origin), guarded, "{uri}");
+            assert!(Exposure::Allowed.allows(&origin), "{uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn complaints_are_bounded() {
+        let body = format!("{{\"errors\":[{{\"code\":\"DENIED\",\"message\":\"{}\"}}]}}", "x".repeat(1 << 20));
+        assert!(complaints(Response::new(Body::from_bytes(body))).await.is_empty());
+        let body = "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\"}]}";
+        assert_eq!(complaints(Response::new(Body::from_bytes(body))).await.len(), 1);
+    }
+
+    #[test]
+    fn sending_is_for_any_task() {
+        fn is_send(_: impl Send) {}
+        let options = crate::transport::Options::default();
+        let transport = Transport::new(options).expect("a transport");
+        let authorizer = Authorizer::new(transport.clone(), Arc::new(()), Exposure::Guarded);
+        let registry = "r.example".parse().expect("a registry");
+        let mut budget = transport.budget();
+        is_send(authorizer.send(&registry, Request::new(Payload::Empty), &Scopes::none(), &mut budget));
+    }
+}

@@ -1,0 +1,205 @@
+//! Docker's `config.json`, `DOCKER_AUTH_CONFIG` and podman's `auth.json`: one format, read only.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::credential::Lookup;
+use super::helper::Helper;
+use super::{Credential, Found, Keychain, Secret, basic, document};
+use crate::error::Error;
+use crate::model::{Name, Registry};
+
+/// Credentials in docker's format: in a file, or in a variable.
+///
+/// The order inside is `credHelpers` for this very registry, then `auths`, then `credsStore`. Docker Hub is found under
+/// each of its names. A key such as `ghcr.io/ada` (podman) is good for the repositories below it; the longest one wins.
+///
+/// A lookup reads the file again each time. A missing file has no credentials; so has a missing helper, with a warning.
+#[derive(Clone, Debug)]
+pub struct DockerConfig {
+    content: Content,
+    helper_limit: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    File(PathBuf),
+    Inline { name: &'static str, text: Secret },
+}
+
+impl DockerConfig {
+    /// Reads the file at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { content: Content::File(path.into()), helper_limit: Helper::LIMIT }
+    }
+
+    /// Reads the value of the variable `name`, which is `text`.
+    pub fn inline(name: &'static str, text: Secret) -> Self {
+        Self { content: Content::Inline { name, text }, helper_limit: Helper::LIMIT }
+    }
+
+    /// Gives each run of a credential helper this long, instead of 5 s.
+    #[must_use]
+    pub fn helper_limit(self, limit: Duration) -> Self {
+        Self { helper_limit: limit, ..self }
+    }
+
+    /// Returns the name of the source, for people.
+    fn place(&self) -> String {
+        match &self.content {
+            Content::File(path) => path.display().to_string(),
+            Content::Inline { name, .. } => (*name).to_owned(),
+        }
+    }
+
+    async fn load(&self) -> Result<Document, Error> {
+        match &self.content {
+            Content::Inline { name, text } => document::parse(text.reveal().as_bytes(), name),
+            Content::File(path) => {
+                let (owned, place) = (path.clone(), self.place());
+                let task = tokio::task::spawn_blocking(move || match document::read(&owned)? {
+                    Some(bytes) => document::parse(&bytes, &place),
+                    None => Ok(Document::default()),
+                });
+                task.await.unwrap_or_else(|error| Err(Error::io("read", path, std::io::Error::other(error))))
+            }
+        }
+    }
+
+    async fn lookup(&self, registry: &Registry, name: Option<&Name>) -> Result<Option<Found>, Error> {
+        let place = self.place();
+        let found = |credential, source| Ok(Some(Found { credential, source }));
+        for step in self.load().await?.steps(registry, name) {
+            match step {
+                Step::Entry(key, entry) => {
+                    if let Some(credential) = entry.credential(&place, &key)? {
+                        return found(credential, quoted(&place));
+                    }
+                }
+                Step::Helper(helper, servers) => {
+                    let Some(helper) = Helper::named(&helper, self.helper_limit) else {
+                        return Err(document::blame_entry(&place, &helper, "helpers without a path in their name"));
+                    };
+                    for server in servers {
+                        if let Some(credential) = helper.get(&server).await? {
+                            return found(credential, quoted(helper.program()));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Keychain for DockerConfig {
+    fn credential<'a>(&'a self, registry: &'a Registry, name: Option<&'a Name>) -> Lookup<'a> {
+        Box::pin(self.lookup(registry, name))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Document {
+    auths: Option<BTreeMap<String, Option<Entry>>>,
+    cred_helpers: Option<BTreeMap<String, String>>,
+    creds_store: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    auth: Option<Secret>,
+    username: Option<String>,
+    password: Option<Secret>,
+    identitytoken: Option<Secret>,
+    registrytoken: Option<Secret>,
+}
+
+/// One thing to try, in order.
+enum Step {
+    Entry(String, Entry),
+    /// A helper, and the names under which it may know the registry.
+    Helper(String, Vec<String>),
+}
+
+impl Document {
+    /// Lists what to try for a registry.
+    fn steps(self, registry: &Registry, name: Option<&Name>) -> Vec<Step> {
+        let servers = servers(registry);
+        let helpers = self.cred_helpers.unwrap_or_default();
+        let own = servers.iter().find_map(|server| helpers.get(server));
+        let own = own.map(|helper| Step::Helper(helper.clone(), servers.clone()));
+
+        let entries = self.auths.unwrap_or_default().into_iter();
+        let matching = entries.filter_map(|(key, entry)| Some((rank(&key, registry, name)?, key, entry?)));
+        let mut matching: Vec<_> = matching.collect();
+        matching.sort_by(|(left, ..), (right, ..)| right.cmp(left));
+        let entries = matching.into_iter().map(|(_, key, entry)| Step::Entry(key, entry));
+
+        let store = self.creds_store.filter(|store| !store.is_empty());
+        own.into_iter().chain(entries).chain(store.map(|store| Step::Helper(store, servers))).collect()
+    }
+}
+
+impl Entry {
+    /// Returns what the entry holds; docker leaves an empty one where a helper has the credentials.
+    fn credential(self, place: &str, key: &str) -> Result<Option<Credential>, Error> {
+        let filled = |secret: Option<Secret>| secret.filter(|secret| !secret.is_empty());
+        if let Some(token) = filled(self.registrytoken) {
+            return Ok(Some(Credential::Bearer { token }));
+        }
+        if let Some(token) = filled(self.identitytoken) {
+            return Ok(Some(Credential::Identity { token }));
+        }
+        if let Some(auth) = filled(self.auth) {
+            let decoded = basic::decode(auth.reveal());
+            return decoded
+                .map(Some)
+                .ok_or_else(|| document::blame_entry(place, key, "an `auth` that is `user:password` in Base64"));
+        }
+        let username = self.username.filter(|username| !username.is_empty());
+        Ok(username.zip(self.password).map(|(username, secret)| Credential::Password { username, secret }))
+    }
+}
+
+/// Says whether and how well a key of `auths` fits: the longest namespace first, then the registry's own spelling.
+fn rank(key: &str, registry: &Registry, name: Option<&Name>) -> Option<(usize, bool)> {
+    let (bare, is_uri) = match key.split_once("://") {
+        Some((_, bare)) => (bare, true),
+        None => (key, false),
+    };
+    let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
+    if host.parse::<Registry>().ok()? != *registry {
+        return None;
+    }
+    let path = path.trim_end_matches('/');
+    // Docker's keys end in the version of the API (`https://index.docker.io/v1/`), podman's in a namespace.
+    if is_uri || matches!(path, "" | "v1" | "v2") {
+        return Some((0, key == registry.as_str()));
+    }
+    let below = name?.as_str().strip_prefix(path)?;
+    (below.is_empty() || below.starts_with('/')).then_some((path.len(), true))
+}
+
+/// The names under which helpers may know a registry.
+fn servers(registry: &Registry) -> Vec<String> {
+    if registry.is_docker_hub() {
+        // The first is what docker stores; Spin and others ask for the rest.
+        ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io"]
+            .map(str::to_owned)
+            .into()
+    } else {
+        vec![registry.as_str().to_owned()]
+    }
+}
+
+fn quoted(place: &str) -> String {
+    format!("`{place}`")
+}
+
+#[cfg(test)]
+mod tests;
