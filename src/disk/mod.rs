@@ -3,8 +3,14 @@
 //! The only place that renames, flushes, sets modes and makes directories. Everything here blocks;
 //! call it from a blocking task.
 
+mod flush;
 mod lock;
 mod publish;
+mod read;
+mod same;
 
+pub use flush::{flush, sync_dir};
 pub use lock::Lock;
-pub use publish::{Mode, create_dirs, publish, remove_if_present, replace, sync_dir};
+pub use publish::{Mode, create_dirs, link, make_writable, publish, remove_if_present, replace};
+pub use read::{read_bounded, read_small};
+pub use same::is_at;

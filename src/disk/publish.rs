@@ -1,9 +1,10 @@
 //! Giving files their final names.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::sync_dir;
 use crate::error::Error;
 
 /// Who may do what with a published file. On systems without Unix modes only read-only is kept.
@@ -59,21 +60,30 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     sync_dir(directory)
 }
 
-/// Flushes the names inside a directory to the disk. Where directories cannot be flushed (Windows), does nothing.
+/// Gives the file `existing` a second name, replacing what has it; both must be on one file system.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where the directory cannot be opened or flushed.
-pub fn sync_dir(path: &Path) -> Result<(), Error> {
-    if cfg!(windows) {
-        return Ok(());
+/// [`Error::Io`] where the file system does not link, or `existing` is not there.
+pub fn link(existing: &Path, path: &Path) -> Result<(), Error> {
+    let failed = |error| Error::io("link", path, error);
+    match fs::hard_link(existing, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove_if_present(path)?;
+            fs::hard_link(existing, path).map_err(failed)
+        }
+        other => other.map_err(failed),
     }
-    let flushed = OpenOptions::new().read(true).open(path).and_then(|directory: File| directory.sync_all());
-    match flushed {
-        // Some network file systems refuse; the names are then as safe as they get.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        other => other.map_err(|error| Error::io("flush the directory", path, error)),
-    }
+}
+
+/// Lets the owner write to `path` again.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the mode cannot be set.
+pub fn make_writable(path: &Path) -> Result<(), Error> {
+    permissions(path, Mode::Shared)
+        .and_then(|mode| fs::set_permissions(path, mode).map_err(|error| Error::io("set the mode of", path, error)))
 }
 
 /// Removes a file; one that is not there is no error.

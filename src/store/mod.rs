@@ -1,1 +1,23 @@
-//! Floor 4: content on disk.
+//! Floor 4: the disk.
+//!
+//! One writer puts content on disk, and nothing unverified ever bears its final name. [`Ingest`] streams a blob
+//! through it; a [`Shelf`] says where blobs stand and where they grow until then; [`Layout`] is an OCI image layout
+//! directory, as [`Source`](crate::content::Source) and [`Target`](crate::content::Target).
+
+mod index;
+mod ingest;
+mod layout;
+mod layout_content;
+mod shelf;
+mod writer;
+
+pub use index::REF_NAME;
+#[cfg(feature = "spin")]
+pub(crate) use ingest::blocking;
+pub use ingest::{Ingest, Started, fetch, flush};
+pub use layout::Layout;
+#[cfg(feature = "spin")]
+pub(crate) use shelf::missing;
+pub use shelf::{Naming, SessionId, Shelf};
+#[cfg(feature = "spin")]
+pub(crate) use writer::Writer;

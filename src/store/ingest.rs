@@ -1,0 +1,368 @@
+//! The streaming, hash-verifying, resumable writer, as asynchronous code sees it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::shelf::{SessionId, Shelf};
+use super::writer::{Attempt, Want, Writer};
+use crate::content::{Blob, Pushed};
+use crate::disk;
+use crate::error::Error;
+use crate::model::{Descriptor, Digest};
+
+/// How an ingest begins.
+#[derive(Debug)]
+pub enum Started {
+    /// The content is there already: a file of its length stands under its name.
+    Exists,
+    /// The content is not there; here is where to put it.
+    Ingest(Ingest),
+}
+
+/// Content on its way to the disk: a partial file under an exclusive lock, hashed as it grows.
+///
+/// Nothing bears its final name before its size and digest are right. A second ingest of the same content, in this
+/// process or another one, waits and then usually finds it [there](Started::Exists). Dropping an ingest, or killing
+/// the process, keeps the partial for the next one to resume; so does a full disk (the error names the partial).
+///
+/// Hashing and writing happen on the blocking pool, one batch of chunks after the other, while the next batch gathers:
+/// a slow disk slows the caller down, and while nothing comes no thread is held. At most eight chunks are in memory.
+#[derive(Debug)]
+pub struct Ingest {
+    state: State,
+    /// Accepted while a batch is being written.
+    queue: Vec<Bytes>,
+    /// What was accepted so far, on file or on its way there.
+    offset: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle(Box<Writer>),
+    Working(JoinHandle<Worked>),
+    /// The writing task was lost: the runtime is shutting down.
+    Lost,
+}
+
+type Worked = (Box<Writer>, Result<(), Error>);
+
+impl Ingest {
+    /// Begins to write the content that `expected` describes, or goes on where an earlier attempt has stopped.
+    ///
+    /// What the partial has already is read and hashed first; [`Ingest::offset`] says how much that is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the shelf cannot be written, or where somebody else writes the same content and makes no
+    /// progress for as long as the shelf's patience lasts.
+    pub async fn start(shelf: &Shelf, expected: &Descriptor) -> Result<Started, Error> {
+        Self::acquire(shelf, Want::Known(Box::new(expected.clone()))).await
+    }
+
+    /// Begins or goes on with content whose digest is not known yet; `id` names it until then.
+    ///
+    /// The digest is [SHA-256](crate::model::Algorithm::Sha256) unless [`Ingest::expect`] says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::start`].
+    pub async fn session(shelf: &Shelf, id: &SessionId) -> Result<Self, Error> {
+        Self::acquire(shelf, Want::Session(id.clone())).await?.into_session()
+    }
+
+    /// Goes on with a session that was begun earlier, by this process or an earlier one; what it has is hashed again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such session; else as [`Ingest::start`].
+    pub async fn resume(shelf: &Shelf, id: &SessionId) -> Result<Self, Error> {
+        Self::acquire(shelf, Want::Resumed(id.clone())).await?.into_session()
+    }
+
+    /// Returns how many bytes were accepted so far; where to open the source to go on.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Accepts the next bytes; waits while four chunks are queued behind a batch that is being written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where the content becomes longer than its descriptor says, [`Error::Io`] where it cannot
+    /// be written. Either may be about an earlier chunk; [`Ingest::offset`] then says what is really on file.
+    pub async fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
+        let done = match &self.state {
+            State::Idle(_) => false,
+            State::Working(task) => task.is_finished(),
+            State::Lost => return Err(lost()),
+        };
+        if done || self.queue.len() >= QUEUE {
+            self.turn().await?;
+        }
+        self.offset += chunk.len() as u64;
+        self.queue.push(chunk);
+        self.launch();
+        Ok(())
+    }
+
+    /// Waits until everything accepted is on file, and returns how much that is. It is not flushed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::write`].
+    pub async fn settle(&mut self) -> Result<u64, Error> {
+        while matches!(self.state, State::Working(_)) {
+            self.turn().await?;
+        }
+        match self.state {
+            State::Lost => Err(lost()),
+            State::Idle(_) | State::Working(_) => Ok(self.offset),
+        }
+    }
+
+    /// Says which digest the content of a session must have, as an upload's last request does.
+    ///
+    /// One of another algorithm than SHA-256 costs a second reading of the file when it is committed. An ingest that
+    /// was started with a descriptor keeps what that says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::write`].
+    pub async fn expect(&mut self, digest: Digest) -> Result<(), Error> {
+        self.settle().await?;
+        if let State::Idle(writer) = &mut self.state {
+            writer.expect(digest);
+        }
+        Ok(())
+    }
+
+    /// Verifies size and digest and gives the content its name. It becomes durable by [`flush`].
+    ///
+    /// Returns what was expected; for a session its digest and size, as [`application/octet-stream`].
+    ///
+    /// [`application/octet-stream`]: crate::model::MediaType::OCTET_STREAM
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where the content is not what was expected; the partial is then removed.
+    /// [`Error::Io`] where it cannot be published; the partial is then kept.
+    pub async fn commit(mut self) -> Result<Descriptor, Error> {
+        self.settle().await?;
+        let writer = self.into_writer()?;
+        blocking(move || writer.commit()).await
+    }
+
+    /// Throws away what was written and begins again at offset 0, still holding the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the partial cannot be truncated.
+    pub async fn restart(mut self) -> Result<Self, Error> {
+        // Why earlier bytes failed does not matter any more.
+        let _ = self.settle().await;
+        let mut writer = self.into_writer()?;
+        let writer = blocking(move || writer.restart().map(|()| writer)).await?;
+        Ok(Self { state: State::Idle(writer), queue: Vec::new(), offset: 0 })
+    }
+
+    /// Removes what was written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the partial cannot be removed.
+    pub async fn abort(mut self) -> Result<(), Error> {
+        let _ = self.settle().await;
+        let writer = self.into_writer()?;
+        blocking(move || writer.abort()).await
+    }
+
+    /// Waits for the lock by asking again and again: that can be cancelled, and holds no thread meanwhile.
+    async fn acquire(shelf: &Shelf, want: Want) -> Result<Started, Error> {
+        let mut pause = PAUSE_MIN;
+        let mut last = (0, Instant::now());
+        loop {
+            let (inner_shelf, inner_want) = (shelf.clone(), want.clone());
+            let length = match blocking(move || Writer::attempt(&inner_shelf, &inner_want)).await? {
+                Attempt::Exists => return Ok(Started::Exists),
+                Attempt::Locked(writer) => {
+                    let offset = writer.offset();
+                    return Ok(Started::Ingest(Self { state: State::Idle(writer), queue: Vec::new(), offset }));
+                }
+                Attempt::Busy(length) => length,
+            };
+            if length != last.0 {
+                last = (length, Instant::now());
+            } else if last.1.elapsed() >= shelf.patience() {
+                let stuck = io::Error::new(io::ErrorKind::TimedOut, "another process holds it and makes no progress");
+                return Err(Error::io("lock", want.path(shelf), stuck));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Waits for the batch that is being written, and begins with the next.
+    async fn turn(&mut self) -> Result<(), Error> {
+        // Whoever stops waiting here finds the state as it is and may go on.
+        if let State::Working(task) = &mut self.state {
+            let worked = task.await;
+            self.state = State::Lost;
+            let (writer, outcome) = worked.map_err(|_| lost())?;
+            if outcome.is_err() {
+                self.queue.clear();
+                self.offset = writer.offset();
+            }
+            self.state = State::Idle(writer);
+            outcome?;
+        }
+        self.launch();
+        Ok(())
+    }
+
+    /// Begins to write what is queued, unless something is being written.
+    fn launch(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        self.state = match std::mem::replace(&mut self.state, State::Lost) {
+            State::Idle(writer) => {
+                let batch = std::mem::take(&mut self.queue);
+                State::Working(tokio::task::spawn_blocking(move || work(writer, &batch)))
+            }
+            other => other,
+        };
+    }
+
+    fn into_writer(self) -> Result<Box<Writer>, Error> {
+        match self.state {
+            State::Idle(writer) => Ok(writer),
+            State::Working(_) | State::Lost => Err(lost()),
+        }
+    }
+}
+
+impl Started {
+    fn into_session(self) -> Result<Ingest, Error> {
+        match self {
+            Self::Ingest(ingest) => Ok(ingest),
+            // A session has no final name under which it could exist.
+            Self::Exists => Err(lost()),
+        }
+    }
+}
+
+/// Moves the content of `blob` onto `shelf`, going on where an earlier attempt has stopped.
+///
+/// Content that is there already costs nothing. Content that is whole on file but was not yet verified, or that is
+/// empty, is not opened at its source. Where the result of going on does not match, the partial was bad: it is thrown
+/// away and the content is fetched once more from the beginning.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where the source has other content, which leaves nothing behind; [`Error::Io`]; whatever
+/// opening and reading `blob` says, which keeps the partial.
+pub async fn fetch(shelf: &Shelf, blob: &Blob) -> Result<Pushed, Error> {
+    let mut ingest = match Ingest::start(shelf, blob.descriptor()).await? {
+        Started::Exists => return Ok(Pushed::Existed),
+        Started::Ingest(ingest) => ingest,
+    };
+    if ingest.offset() > 0 {
+        match pour(blob, ingest).await {
+            Err(Error::Mismatch(_)) => {}
+            other => return other,
+        }
+        ingest = match Ingest::start(shelf, blob.descriptor()).await? {
+            Started::Exists => return Ok(Pushed::Existed),
+            // Should somebody have begun another partial meanwhile, that is not to be trusted either.
+            Started::Ingest(ingest) => ingest.restart().await?,
+        };
+    }
+    pour(blob, ingest).await
+}
+
+/// Makes finished content durable: flushes `files` and the directories they are in.
+///
+/// Once for all blobs of a manifest, before the manifest itself is published.
+///
+/// # Errors
+///
+/// [`Error::Io`] where one of them is not there or cannot be flushed.
+pub async fn flush(files: Vec<PathBuf>) -> Result<(), Error> {
+    blocking(move || disk::flush(&files)).await
+}
+
+/// Runs what blocks on the blocking pool.
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(lost()),
+        },
+    }
+}
+
+impl Want {
+    fn path(&self, shelf: &Shelf) -> PathBuf {
+        match self {
+            Self::Known(expected) => shelf.partial_path(&expected.digest),
+            Self::Session(id) | Self::Resumed(id) => shelf.session_path(id),
+        }
+    }
+}
+
+async fn pour(blob: &Blob, mut ingest: Ingest) -> Result<Pushed, Error> {
+    if ingest.offset() < blob.descriptor().size {
+        let mut body = blob.open(ingest.offset()).await?;
+        while let Some(chunk) = body.chunk().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    // What has come is worth keeping; why it ended is worth more than whether that succeeds.
+                    let _ = ingest.settle().await;
+                    return Err(error);
+                }
+            };
+            if let Err(error) = ingest.write(chunk).await {
+                if let Error::Mismatch(_) = error {
+                    ingest.abort().await?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    match ingest.settle().await {
+        Err(error @ Error::Mismatch(_)) => {
+            ingest.abort().await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+        Ok(_) => ingest.commit().await.map(|_| Pushed::Uploaded),
+    }
+}
+
+fn work(mut writer: Box<Writer>, batch: &[Bytes]) -> Worked {
+    let outcome = batch.iter().try_for_each(|chunk| writer.write(chunk));
+    (writer, outcome)
+}
+
+/// What happens to work on the blocking pool when the runtime ends.
+fn lost() -> Error {
+    Error::io("finish writing", Path::new(""), io::Error::other("the runtime is shutting down"))
+}
+
+/// How many chunks are queued behind a batch: enough to bridge a slow write, little memory.
+const QUEUE: usize = 4;
+
+/// How long to wait before asking for a lock again: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
