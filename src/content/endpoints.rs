@@ -52,6 +52,21 @@ pub trait Target: Send + Sync {
     /// as it was.
     fn push_blob(&self, blob: &Blob) -> impl Future<Output = Result<Pushed, Error>> + Send;
 
+    /// Takes a blob even where it seems to be there, because it has turned out not to be.
+    ///
+    /// # Errors
+    ///
+    /// As [`push_blob`](Self::push_blob).
+    fn repush_blob(&self, blob: &Blob) -> impl Future<Output = Result<Pushed, Error>> + Send {
+        self.push_blob(blob)
+    }
+
+    /// Clears away what pushes have left half done because they were dropped on their way. It does what it can, in
+    /// bounded time.
+    fn tidy(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Takes a manifest whose content is there, and points `tag` to it.
     ///
     /// # Errors

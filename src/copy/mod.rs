@@ -5,8 +5,12 @@
 //! list of manifests, children before parents. Then the plan is carried out: blobs several at a time, manifests after
 //! them, the tag last. Dropping the future stops it; nothing runs on.
 
+#[cfg(feature = "client")]
+mod endpoint;
 mod plan;
 mod transfer;
 
+#[cfg(feature = "client")]
+pub use endpoint::Endpoint;
 pub use plan::Plan;
 pub use transfer::{CopyOptions, Summary, Transfers, copy};

@@ -1,1 +1,20 @@
-//! Floor 4: the distribution protocol.
+//! Floor 4: the distribution protocol, as a client (distribution-spec 1.1).
+//!
+//! A [`Client`] talks to any number of registries; a [`Repository`] is the handle through which content moves,
+//! and is a [`Source`](crate::content::Source) and a [`Target`](crate::content::Target).
+//!
+//! Wire cost: each method says under **Requests** what it sends when no credentials are wanted. The first
+//! request to a registry that wants them costs a `401` and, with a token service, a token request besides.
+
+mod blob;
+mod client;
+mod manifest;
+mod repository;
+mod response;
+mod upload;
+mod upload_answer;
+mod upload_plan;
+
+pub use client::{Client, ClientBuilder, Notice, Protection};
+pub use repository::Repository;
+pub use upload::{Mounts, Uploads};

@@ -1,0 +1,294 @@
+//! Blobs over the wire, upwards: carries out the [`Plan`] of an upload (distribution-spec 1.1, "Push").
+
+use std::num::NonZeroU64;
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+use tokio::time::{sleep, timeout};
+
+use super::Repository;
+use super::response::{refused, violation};
+use super::upload_answer::Answer;
+use super::upload_plan::{Mount, Next, Plan, Verdict};
+use crate::auth::{Actions, Scope, Scopes};
+use crate::content::{Blob, Body, Pushed};
+use crate::error::{Error, RequestLine};
+use crate::model::Registry;
+use crate::transport::{Budget, FinalUri, Payload, Policy, Traffic, headers};
+
+/// How blobs go up, where a registry needs to be treated specially. The default suits nearly all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Uploads {
+    /// Sends blobs in chunks of so many bytes, at least 64 KiB, because something on the way breaks or refuses long
+    /// requests. Chunks are used without this, too, where the registry asks for them or refuses a blob as too large.
+    pub chunk: Option<NonZeroU64>,
+    /// Where the registry is asked to look before a blob is sent.
+    pub mounts: Mounts,
+}
+
+/// Where a registry is asked to look for a blob before it is sent (distribution-spec 1.1, "Mounting a blob").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mounts {
+    /// In the repository that the blob comes from, where that is another one of the same registry.
+    #[default]
+    FromOrigin,
+    /// There, or else wherever the registry knows it from. Some registries refuse to; that costs one more request.
+    Anywhere,
+    /// Nowhere.
+    Never,
+}
+
+impl Uploads {
+    /// Sets how many bytes a chunk has.
+    #[must_use]
+    pub fn in_chunks_of(self, bytes: NonZeroU64) -> Self {
+        Self { chunk: Some(bytes), ..self }
+    }
+
+    /// Sets where registries are asked to look.
+    #[must_use]
+    pub fn mounting(self, mounts: Mounts) -> Self {
+        Self { mounts, ..self }
+    }
+}
+
+/// Sends a blob, or has it mounted. A session that comes to nothing is cancelled.
+///
+/// The `POST` that opens a session meets the challenge, if there is one, before any byte of the blob is on its way.
+pub(super) async fn push(repository: &Repository, blob: &Blob, uploads: Uploads) -> Result<Pushed, Error> {
+    let descriptor = blob.descriptor();
+    let mount = match (blob.origin(), uploads.mounts) {
+        (Some((registry, name)), Mounts::FromOrigin | Mounts::Anywhere)
+            if registry == repository.registry() && name != repository.name() =>
+        {
+            Mount::From(name.clone())
+        }
+        (_, Mounts::Anywhere) => Mount::Anywhere,
+        _ => Mount::No,
+    };
+    let plan = Plan::new(descriptor.digest, descriptor.size, mount, uploads.chunk.map(NonZeroU64::get));
+    let budget = repository.client().budget();
+    let mut upload = Upload { repository, blob, plan, budget, reached: 0, refusal: None };
+    let outcome = upload.run().await;
+    if let Some(session) = upload.orphan() {
+        session.cancel(repository.client()).await;
+        upload.plan.forget();
+    }
+    outcome
+}
+
+struct Upload<'a> {
+    repository: &'a Repository,
+    blob: &'a Blob,
+    plan: Plan,
+    budget: Budget,
+    /// How far the upload had come when the budget was last filled, in bytes.
+    reached: u64,
+    /// The last answer that was no success.
+    refusal: Option<Error>,
+}
+
+impl Upload<'_> {
+    async fn run(&mut self) -> Result<Pushed, Error> {
+        loop {
+            let next = self.plan.next();
+            tracing::debug!(digest = %self.blob.descriptor().digest, %next, "uploading");
+            let (request, scopes) = match self.request(next) {
+                ControlFlow::Continue(request) => request,
+                ControlFlow::Break(how) => return Ok(how),
+            };
+            match self.send(request, &scopes).await {
+                Ok((line, response)) => self.judge(line, response).await?,
+                Err(error) => self.recover(error).await?,
+            }
+            // What counts is failures without progress between them.
+            if self.plan.offset() >= self.reached.saturating_add(PROGRESS) {
+                self.reached = self.plan.offset();
+                self.budget.refill();
+            }
+        }
+    }
+
+    /// Makes the next request, and says which rights it needs; stops when there is none.
+    fn request(&self, next: Next) -> ControlFlow<Pushed, (Request<Payload>, Scopes)> {
+        let mut scopes = self.repository.scopes();
+        let session = |method, uri: Uri, payload| {
+            let mut request = Request::new(payload);
+            (*request.method_mut(), *request.uri_mut()) = (method, uri);
+            request
+        };
+        let request = match next {
+            Next::Post { query, from } => {
+                if let Some(name) = from {
+                    scopes = scopes.with(Scope::Repository { name, actions: Actions::PULL });
+                }
+                self.repository.request(Method::POST, format_args!("blobs/uploads/{query}"))
+            }
+            Next::Put { uri, bytes } => {
+                let mut request = session(Method::PUT, uri, self.payload(bytes));
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OCTET_STREAM));
+                request
+            }
+            Next::Patch { uri, bytes } => {
+                let range = HeaderValue::from_str(&format!("{}-{}", bytes.start, bytes.end - 1));
+                let mut request = session(Method::PATCH, uri, self.payload(bytes));
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OCTET_STREAM));
+                request.headers_mut().insert(CONTENT_RANGE, range.expect("digits are visible ASCII"));
+                request
+            }
+            Next::Status { uri } => {
+                let mut request = session(Method::GET, uri, Payload::Empty);
+                request.extensions_mut().insert(Traffic::Small);
+                request
+            }
+            Next::Cancel { uri } => session(Method::DELETE, uri, Payload::Empty),
+            Next::Head => {
+                self.repository.request(Method::HEAD, format_args!("blobs/{}", self.blob.descriptor().digest))
+            }
+            Next::Done(how) => return ControlFlow::Break(how),
+        };
+        ControlFlow::Continue((request, scopes))
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Payload>,
+        scopes: &Scopes,
+    ) -> Result<(RequestLine, Response<Body>), Error> {
+        let (client, registry) = (self.repository.client(), self.repository.registry());
+        let line = RequestLine::new(request.method(), request.uri());
+        let response = if request.uri().scheme().is_none() {
+            client.send(registry, request, scopes, &mut self.budget).await?
+        } else {
+            client.send_to(registry, request, scopes, &mut self.budget).await?
+        };
+        let line = match response.extensions().get() {
+            Some(FinalUri(uri)) => RequestLine::new(&line.method, uri),
+            None => line,
+        };
+        Ok((line, response))
+    }
+
+    fn payload(&self, bytes: Range<u64>) -> Payload {
+        if bytes.is_empty() {
+            return Payload::Empty;
+        }
+        let (blob, length) = (self.blob.clone(), bytes.end - bytes.start);
+        Payload::reopen(Some(length), move || {
+            let blob = blob.clone();
+            async move { Ok(blob.open(bytes.start).await?.take(length)) }
+        })
+    }
+
+    /// Lets the plan judge an answer.
+    async fn judge(&mut self, line: RequestLine, response: Response<Body>) -> Result<(), Error> {
+        let asked = headers::retry_after(response.headers(), SystemTime::now());
+        let answer = Answer::read(line.uri.reveal(), response.status(), response.headers());
+        let verdict = self.plan.answered(&answer);
+        if let Verdict::Broken(rule) = verdict {
+            return Err(Error::protocol(line, rule));
+        }
+        if let Verdict::Misplaced(why) = verdict {
+            return Err(violation(line, "the `Location` of the upload session leads nowhere", why));
+        }
+        if !answer.status.is_success() {
+            let what = match line.method {
+                Method::POST => format!("repository `{}`", self.repository.name()),
+                Method::HEAD => format!("blob `{}`", self.blob.descriptor().digest),
+                _ => format!("the upload session of `{}`", self.blob.descriptor().digest),
+            };
+            self.refusal = Some(refused(response, line.clone(), || what).await);
+        }
+        match verdict {
+            Verdict::Go => Ok(()),
+            Verdict::Wait => self.wait(asked).await,
+            _ => Err(self.give_up(line)),
+        }
+    }
+
+    /// Lets the plan find a way around a failure.
+    async fn recover(&mut self, error: Error) -> Result<(), Error> {
+        let verdict = match &error {
+            error if error.is_transient() => self.plan.lost(),
+            Error::Io(_) | Error::Mismatch(_) | Error::Unreachable(_) => Verdict::Refused,
+            _ => self.plan.denied(),
+        };
+        match verdict {
+            Verdict::Go => Ok(()),
+            Verdict::Wait => {
+                tracing::debug!(%error, "an upload broke");
+                self.refusal = Some(error);
+                self.wait(None).await
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Waits before the next request, at least as long as `asked`; without a budget for that, it is the end.
+    async fn wait(&mut self, asked: Option<Duration>) -> Result<(), Error> {
+        let policy = self.repository.client().policy();
+        let asked = asked.unwrap_or_default();
+        match self.budget.retry(policy).filter(|_| asked <= policy.retry_after_max) {
+            Some(pause) => {
+                sleep(pause.max(asked)).await;
+                Ok(())
+            }
+            None => Err(self.refusal.take().expect("there is no wait without a failure")),
+        }
+    }
+
+    fn give_up(&mut self, line: RequestLine) -> Error {
+        let unsaid = || Error::protocol(line, "the upload session goes round in circles");
+        self.refusal.take().unwrap_or_else(unsaid)
+    }
+
+    fn orphan(&self) -> Option<Orphan> {
+        let session = self.plan.session()?.clone();
+        Some(Orphan { registry: self.repository.registry().clone(), scopes: self.repository.scopes(), session })
+    }
+}
+
+impl Drop for Upload<'_> {
+    /// Remembers the session of an upload that is dropped on its way; see [`Client::tidy`](super::Client::tidy).
+    fn drop(&mut self) {
+        if let Some(orphan) = self.orphan() {
+            self.repository.client().leave(orphan);
+        }
+    }
+}
+
+/// An upload session that nobody will go on with.
+#[derive(Clone, Debug)]
+pub(super) struct Orphan {
+    registry: Registry,
+    scopes: Scopes,
+    session: Uri,
+}
+
+impl Orphan {
+    /// Ends the session, so that the registry need not keep it; whether that works does not matter, and it does not
+    /// take long: one `DELETE`, once.
+    pub(super) async fn cancel(&self, client: &super::Client) {
+        let mut request = Request::new(Payload::Empty);
+        (*request.method_mut(), *request.uri_mut()) = (Method::DELETE, self.session.clone());
+        let policy = client.policy();
+        let mut budget = Budget::new(&Policy { attempts: 1, ..policy.clone() });
+        let sent = client.send_to(&self.registry, request, &self.scopes, &mut budget);
+        match timeout(policy.connect, sent).await {
+            Ok(Ok(response)) if is_gone(response.status()) => {}
+            _ => tracing::debug!(registry = %self.registry, "an upload session was left behind"),
+        }
+    }
+}
+
+fn is_gone(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::NOT_FOUND
+}
+
+const OCTET_STREAM: &str = "application/octet-stream";
+/// How many bytes are progress: a peer that takes a byte at a time does not get a new budget for each.
+const PROGRESS: u64 = 1 << 20;

@@ -1,0 +1,544 @@
+//! The upload of a blob as a pure plan: answers in, the next request out (distribution-spec 1.1, "Push").
+//!
+//! ```text
+//! Mount ──201──────────────────────────────┐
+//!   │202, or no                            │
+//! Begin ──202──► Put ──201──► (Confirm) ──►Done
+//!   ▲             │413, 416                ▲
+//!   │restart      ▼                        │
+//! Cancel ◄──── Patch … ──► Close ──────────┘
+//!                 ▲│416, lost, in doubt
+//!                 └┴─ Ask
+//! ```
+//!
+//! Nothing that a registry says about its progress is believed blindly: `Range` is compared with what was sent, the
+//! session is asked where they disagree, and what is stored in the end is proved by its digest or its size. All loops
+//! are bounded: by [`MAX_RESTARTS`], by [`MAX_CORRECTIONS`], and by the runner's budget where a wait is asked for.
+
+use std::fmt;
+use std::ops::Range;
+
+use http::{StatusCode, Uri};
+
+use super::upload_answer::{Answer, Unusable, closing};
+use crate::content::Pushed;
+use crate::model::{Algorithm, Digest, Name};
+
+/// The state of one upload.
+#[derive(Debug)]
+pub(super) struct Plan {
+    digest: Digest,
+    size: u64,
+    /// How many bytes go into one `PATCH`; absent as long as the blob goes in one piece.
+    chunk: Option<u64>,
+    /// The smallest chunk that the registry takes.
+    least: u64,
+    /// Whether the registry takes blobs in the closing `PUT`.
+    whole: bool,
+    state: State,
+    session: Option<Session>,
+    restarts: u32,
+    corrections: u32,
+}
+
+/// Where to look for the blob before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mount {
+    /// Nowhere.
+    No,
+    /// In another repository of the same registry.
+    From(Name),
+    /// In whatever repository the registry knows it from ("anonymous mount").
+    Anywhere,
+}
+
+/// An upload session that is open.
+#[derive(Debug)]
+struct Session {
+    uri: Uri,
+    /// How many bytes the registry has, as far as we know.
+    offset: u64,
+    /// How many requests with bytes were sent into it.
+    parts: u32,
+    /// Whether the `Range` after a chunk has not yet turned out to be nonsense.
+    patch_range: bool,
+    /// Whether the `Range` of its status has not.
+    status_range: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Mount(Mount),
+    Begin,
+    /// The whole blob closes the session.
+    Put,
+    /// The next chunk.
+    Patch,
+    /// Nothing but the digest closes the session.
+    Close,
+    /// The session is asked what it has, after bytes up to `sent` were sent.
+    Ask {
+        why: Why,
+        sent: u64,
+    },
+    /// The repository is asked whether it has the blob.
+    Confirm(Otherwise, Pushed),
+    Cancel(Uri),
+    Done(Pushed),
+}
+
+/// Why a session is asked what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// The answer was lost, or says that the registry is not well.
+    Lost,
+    /// The registry wants other bytes than it got.
+    Conflict,
+    /// It has taken the bytes and says that it has not.
+    Doubt,
+}
+
+/// What to do where the blob turns out not to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Otherwise {
+    /// The registry said that it is.
+    Accuse,
+    Begin,
+    Close,
+    Restart,
+}
+
+/// The next request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// `POST` to the repository's uploads with this query, which may be empty; with the rights to pull from `from`.
+    Post { query: String, from: Option<Name> },
+    /// `PUT` of these bytes, which may be none.
+    Put { uri: Uri, bytes: Range<u64> },
+    /// `PATCH` of these bytes.
+    Patch { uri: Uri, bytes: Range<u64> },
+    /// `GET` of the session.
+    Status { uri: Uri },
+    /// `DELETE` of the session; how that goes does not matter.
+    Cancel { uri: Uri },
+    /// `HEAD` of the blob.
+    Head,
+    /// Nothing: the registry has the blob.
+    Done(Pushed),
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The plan has moved on.
+    Go,
+    /// The plan has moved on, and the registry needs a moment.
+    Wait,
+    /// There is no way on: the answer says why, or the last one before it that was no success.
+    Refused,
+    /// The answer breaks this rule of the protocol.
+    Broken(&'static str),
+    /// The answer leads nowhere.
+    Misplaced(Unusable),
+}
+
+impl Plan {
+    /// Plans to send a blob; with `chunk`, in pieces of so many bytes.
+    pub(super) fn new(digest: Digest, size: u64, mount: Mount, chunk: Option<u64>) -> Self {
+        let state = if mount == Mount::No { State::Begin } else { State::Mount(mount) };
+        let chunk = chunk.map(|chunk| chunk.max(MIN_CHUNK));
+        Self { digest, size, chunk, least: 0, whole: true, state, session: None, restarts: 0, corrections: 0 }
+    }
+
+    /// Returns the next request.
+    pub(super) fn next(&self) -> Next {
+        let session = || self.session.as_ref().expect("a session is open in every state that needs one");
+        match &self.state {
+            State::Mount(Mount::From(name)) => {
+                let query = format!("?mount={}&from={name}{}", self.digest, self.algorithm('&'));
+                Next::Post { query, from: Some(name.clone()) }
+            }
+            State::Mount(_) => {
+                Next::Post { query: format!("?mount={}{}", self.digest, self.algorithm('&')), from: None }
+            }
+            State::Begin => Next::Post { query: self.algorithm('?'), from: None },
+            State::Put => Next::Put { uri: closing(&session().uri, &self.digest), bytes: 0..self.size },
+            State::Patch => Next::Patch { uri: session().uri.clone(), bytes: session().offset..self.patch_end() },
+            State::Close => Next::Put { uri: closing(&session().uri, &self.digest), bytes: self.size..self.size },
+            State::Ask { .. } => Next::Status { uri: session().uri.clone() },
+            State::Confirm(..) => Next::Head,
+            State::Cancel(uri) => Next::Cancel { uri: uri.clone() },
+            State::Done(how) => Next::Done(*how),
+        }
+    }
+
+    /// Returns the session that would be left behind if the plan ended now.
+    pub(super) fn session(&self) -> Option<&Uri> {
+        match &self.state {
+            State::Cancel(uri) => Some(uri),
+            _ => self.session.as_ref().map(|session| &session.uri),
+        }
+    }
+
+    /// Takes note that the session was given up.
+    pub(super) fn forget(&mut self) {
+        self.session = None;
+        self.state = State::Begin;
+    }
+
+    /// Returns how many bytes the registry has, as far as we know.
+    pub(super) fn offset(&self) -> u64 {
+        self.session.as_ref().map_or(0, |session| session.offset)
+    }
+
+    /// Takes the answer to [`Plan::next`].
+    pub(super) fn answered(&mut self, answer: &Answer) -> Verdict {
+        match self.state.clone() {
+            State::Mount(_) => self.mounted(answer),
+            State::Begin => self.begun(answer),
+            State::Put => self.put(answer),
+            State::Patch => self.patched(answer),
+            State::Close => self.closed(answer),
+            State::Ask { why, sent } => self.told(answer, why, sent),
+            State::Confirm(otherwise, how) => self.confirmed(answer, otherwise, how),
+            State::Cancel(_) => self.go(State::Begin),
+            State::Done(_) => Verdict::Go,
+        }
+    }
+
+    /// Takes note that the answer to [`Plan::next`] was lost, for a reason that may pass. [`Verdict::Refused`]: the
+    /// plan knows no way on.
+    pub(super) fn lost(&mut self) -> Verdict {
+        match self.state {
+            State::Put | State::Patch => self.ask_after_loss(),
+            State::Cancel(_) => self.go(State::Begin),
+            _ => Verdict::Refused,
+        }
+    }
+
+    /// Takes note that we have no right to [`Plan::next`]. [`Verdict::Refused`]: the plan needs it.
+    pub(super) fn denied(&mut self) -> Verdict {
+        match self.state {
+            // A mount needs rights to another repository; sending the blob does not.
+            State::Mount(_) | State::Cancel(_) => self.go(State::Begin),
+            _ => Verdict::Refused,
+        }
+    }
+
+    fn mounted(&mut self, answer: &Answer) -> Verdict {
+        match answer.status {
+            StatusCode::CREATED => self.stored(answer, Otherwise::Begin, Pushed::Mounted),
+            StatusCode::ACCEPTED if matches!(answer.location, Some(Ok(_))) => self.open(answer),
+            // Whatever it is that the registry does not like: the blob can be sent.
+            _ => self.go(State::Begin),
+        }
+    }
+
+    fn begun(&mut self, answer: &Answer) -> Verdict {
+        // 202 is the rule; the others are what some say instead.
+        if is_taken(answer.status) { self.open(answer) } else { Verdict::Refused }
+    }
+
+    fn open(&mut self, answer: &Answer) -> Verdict {
+        let uri = match &answer.location {
+            Some(Ok(uri)) => uri.clone(),
+            Some(Err(unusable)) => return Verdict::Misplaced(unusable.clone()),
+            None => return Verdict::Broken("the upload session has no `Location`"),
+        };
+        self.session = Some(Session { uri, offset: 0, parts: 0, patch_range: true, status_range: true });
+        self.least = answer.least.unwrap_or(0);
+        if answer.least.is_some_and(|least| least < self.size) {
+            // Who names a smallest chunk wants chunks.
+            self.chunk.get_or_insert(DEFAULT_CHUNK);
+        }
+        let most = answer.most.map_or(u64::MAX, |most| most.max(MIN_CHUNK));
+        if most < self.size {
+            self.chunk.get_or_insert(most);
+        }
+        self.chunk = self.chunk.map(|chunk| chunk.min(most).max(self.least));
+        self.send()
+    }
+
+    fn put(&mut self, answer: &Answer) -> Verdict {
+        match answer.status {
+            status if is_taken(status) => self.stored(answer, Otherwise::Accuse, Pushed::Uploaded),
+            // Too large for one request: what else a 416 could mean here, nobody knows.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::RANGE_NOT_SATISFIABLE if self.shrink() => self.restart(),
+            // Artifactory is said to have wanted chunks (<https://github.com/containerd/containerd/issues/3533>).
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED if self.size > 0 => {
+                self.whole = false;
+                self.restart()
+            }
+            status if is_passing(status) => self.ask_after_loss(),
+            _ => self.end_or_restart(answer.status),
+        }
+    }
+
+    fn patched(&mut self, answer: &Answer) -> Verdict {
+        let end = self.patch_end();
+        match answer.status {
+            status if is_taken(status) => self.took_until(end, answer),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                self.keep_location(answer);
+                self.go(State::Ask { why: Why::Conflict, sent: end })
+            }
+            StatusCode::PAYLOAD_TOO_LARGE if self.shrink() => self.go(State::Patch),
+            StatusCode::PAYLOAD_TOO_LARGE => Verdict::Refused,
+            status if is_passing(status) => self.ask_after_loss(),
+            // This was the rest of a blob that was to go whole: begin again without `PATCH`.
+            _ if self.chunk.is_none() && self.whole => self.restart(),
+            _ => self.end_or_restart(answer.status),
+        }
+    }
+
+    /// The chunk up to `end` was taken; what does the registry say that it has now?
+    fn took_until(&mut self, end: u64, answer: &Answer) -> Verdict {
+        self.keep_location(answer);
+        let Some(session) = &mut self.session else { return Verdict::Refused };
+        session.parts += 1;
+        let agrees = match answer.range {
+            None => true,
+            // Zot and Aliyun have told the range of the chunk (<https://github.com/regclient/regclient/pull/961>).
+            Some(span) => span.end == end && (span.first == 0 || span.first == session.offset),
+        };
+        if end == self.size && answer.status == StatusCode::CREATED {
+            // ECR says 201 to every chunk, and on some registries the last one closes the session.
+            session.offset = end;
+            return self.go(State::Confirm(Otherwise::Close, Pushed::Uploaded));
+        }
+        if !agrees && session.patch_range {
+            return self.go(State::Ask { why: Why::Doubt, sent: end });
+        }
+        session.offset = end;
+        self.send()
+    }
+
+    fn closed(&mut self, answer: &Answer) -> Verdict {
+        match answer.status {
+            status if is_taken(status) => self.stored(answer, Otherwise::Accuse, Pushed::Uploaded),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                self.keep_location(answer);
+                self.go(State::Ask { why: Why::Conflict, sent: self.size })
+            }
+            // The session has ended: perhaps because an answer was lost, and this is the second closing.
+            StatusCode::NOT_FOUND | StatusCode::GONE => self.confirm_or_restart(),
+            status => self.end_or_restart(status),
+        }
+    }
+
+    fn told(&mut self, answer: &Answer, why: Why, sent: u64) -> Verdict {
+        if !answer.status.is_success() {
+            return match answer.status {
+                // Perhaps because it was closed, and the answer to that was lost.
+                StatusCode::NOT_FOUND | StatusCode::GONE if sent == self.size => self.confirm_or_restart(),
+                status if is_passing(status) => Verdict::Refused,
+                StatusCode::NOT_FOUND | StatusCode::GONE => self.end_or_restart(answer.status),
+                _ => self.restart(),
+            };
+        }
+        self.keep_location(answer);
+        let Some(session) = &mut self.session else { return Verdict::Refused };
+        let offset = session.offset;
+        let has = match answer.range {
+            // Nothing, or one byte: nothing is the safe guess.
+            Some(span) if (span.first, span.end) == (0, 1) && offset != 1 => Some(0),
+            Some(span) if span.first == 0 || span.first == offset => Some(span.end),
+            _ => None,
+        };
+        match (why, has) {
+            (Why::Doubt, Some(has)) if has == sent => {
+                session.patch_range = false;
+                session.offset = sent;
+            }
+            // It may be the truth: unless it is the length of the chunk, or what it said before that.
+            (Why::Doubt, Some(has)) if has > offset && has < sent && has != sent - offset => {
+                session.offset = has;
+                self.corrections += 1;
+            }
+            (Why::Doubt, _) => {
+                // ECR's range stays that of the first chunk (<https://github.com/aws/containers-roadmap/issues/2831>).
+                (session.patch_range, session.status_range) = (false, false);
+                session.offset = sent;
+            }
+            (Why::Lost | Why::Conflict, Some(has)) if has <= sent && session.status_range => {
+                session.offset = has;
+                self.corrections += u32::from(why == Why::Conflict || has < offset);
+                // It has what we thought, and does not want more: then more is too much. GHCR says 416 for that
+                // (<https://github.com/oras-project/rust-oci-client/issues/35>).
+                if why == Why::Conflict && has == offset && sent > offset && !self.shrink() {
+                    return Verdict::Refused;
+                }
+            }
+            _ => return self.restart(),
+        }
+        if self.corrections > MAX_CORRECTIONS { self.restart() } else { self.send() }
+    }
+
+    /// The registry says that it has stored the blob: is that proved?
+    fn stored(&mut self, answer: &Answer, otherwise: Otherwise, how: Pushed) -> Verdict {
+        let parts = self.session.take().map_or(0, |session| session.parts);
+        match answer.digest {
+            Some(stored) if stored != self.digest => Verdict::Broken(OTHER_DIGEST),
+            // Artifactory has kept the last chunk only and said that all was well
+            // (<https://github.com/wasmCloud/wasmCloud/issues/3405>).
+            Some(_) if parts == 0 && answer.status != StatusCode::ACCEPTED => self.go(State::Done(how)),
+            _ => self.go(State::Confirm(otherwise, how)),
+        }
+    }
+
+    fn confirmed(&mut self, answer: &Answer, otherwise: Otherwise, how: Pushed) -> Verdict {
+        match answer.status {
+            status if status.is_success() => {
+                self.session = None;
+                if answer.digest.is_some_and(|stored| stored != self.digest) {
+                    return Verdict::Broken(OTHER_DIGEST);
+                }
+                match answer.length {
+                    Some(length) if length != self.size => Verdict::Broken(OTHER_SIZE),
+                    _ => self.go(State::Done(how)),
+                }
+            }
+            StatusCode::NOT_FOUND => match otherwise {
+                Otherwise::Accuse => Verdict::Broken("the registry has taken the blob and does not have it"),
+                Otherwise::Begin => self.go(State::Begin),
+                Otherwise::Close => self.go(State::Close),
+                Otherwise::Restart => self.restart(),
+            },
+            // Who may only push is not told.
+            StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => match otherwise {
+                Otherwise::Accuse | Otherwise::Begin => self.go(State::Done(how)),
+                Otherwise::Close => self.go(State::Close),
+                Otherwise::Restart => self.restart(),
+            },
+            _ => Verdict::Refused,
+        }
+    }
+
+    fn ask_after_loss(&mut self) -> Verdict {
+        let sent = if self.state == State::Put { self.size } else { self.patch_end() };
+        let Some(session) = &mut self.session else { return Verdict::Refused };
+        session.parts += 1;
+        self.state = State::Ask { why: Why::Lost, sent };
+        Verdict::Wait
+    }
+
+    /// Ends with a refusal, unless it is likely to be about what went before in this session.
+    fn end_or_restart(&mut self, status: StatusCode) -> Verdict {
+        let parts = self.session.as_ref().map_or(0, |session| session.parts);
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                // There is no such session (any more), and nothing to cancel.
+                self.session = None;
+                self.restart()
+            }
+            // distribution says 400 where others say 416, and to bytes that it has appended in the wrong place.
+            StatusCode::BAD_REQUEST if parts > 0 => self.restart(),
+            _ => Verdict::Refused,
+        }
+    }
+
+    fn confirm_or_restart(&mut self) -> Verdict {
+        self.session = None;
+        self.go(State::Confirm(Otherwise::Restart, Pushed::Uploaded))
+    }
+
+    /// Begins again with a new session.
+    fn restart(&mut self) -> Verdict {
+        if self.restarts >= MAX_RESTARTS {
+            return Verdict::Refused;
+        }
+        self.restarts += 1;
+        let old = self.session.take();
+        self.go(old.map_or(State::Begin, |session| State::Cancel(session.uri)))
+    }
+
+    /// Makes the chunks smaller, or says that they cannot be.
+    fn shrink(&mut self) -> bool {
+        let now = self.chunk.unwrap_or(self.size).min(self.size);
+        let smaller = if now > DEFAULT_CHUNK { DEFAULT_CHUNK } else { now / 4 };
+        let enough = smaller >= MIN_CHUNK && smaller >= self.least;
+        if enough {
+            self.chunk = Some(smaller);
+        }
+        enough
+    }
+
+    /// Goes on to send what is not there yet.
+    fn send(&mut self) -> Verdict {
+        let offset = self.offset();
+        let whole = self.whole && offset == 0 && self.chunk.is_none_or(|chunk| self.size <= chunk);
+        self.go(match offset {
+            _ if whole => State::Put,
+            offset if offset < self.size => State::Patch,
+            _ => State::Close,
+        })
+    }
+
+    fn go(&mut self, state: State) -> Verdict {
+        self.state = state;
+        Verdict::Go
+    }
+
+    /// Takes over where the session goes on; where the answer does not say, it goes on where it was.
+    fn keep_location(&mut self, answer: &Answer) {
+        if let (Some(session), Some(Ok(uri))) = (&mut self.session, &answer.location) {
+            session.uri = uri.clone();
+        }
+    }
+
+    fn patch_end(&self) -> u64 {
+        let offset = self.offset();
+        self.chunk.map_or(self.size, |chunk| offset.saturating_add(chunk).min(self.size))
+    }
+
+    /// Names the algorithm where it is not the usual one: the registry may hash on the way (end-4c).
+    fn algorithm(&self, separator: char) -> String {
+        match self.digest.algorithm() {
+            Algorithm::Sha256 => String::new(),
+            other => format!("{separator}digest-algorithm={other}"),
+        }
+    }
+}
+
+/// Prints what is sent, for the log.
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Post { .. } => "POST",
+            Self::Put { bytes, .. } => return write!(f, "PUT {}..{}", bytes.start, bytes.end),
+            Self::Patch { bytes, .. } => return write!(f, "PATCH {}..{}", bytes.start, bytes.end),
+            Self::Status { .. } => "GET",
+            Self::Cancel { .. } => "DELETE",
+            Self::Head => "HEAD",
+            Self::Done(how) => return write!(f, "done: {how:?}"),
+        };
+        f.write_str(name)
+    }
+}
+
+/// Says whether bytes were taken: 201 or 202 is the rule, 204 is GCR's word for it.
+fn is_taken(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT)
+}
+
+/// Says whether the same request may go through later.
+fn is_passing(status: StatusCode) -> bool {
+    let asked = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    asked || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+}
+
+const OTHER_DIGEST: &str = "the registry stored the blob under another digest than it has";
+const OTHER_SIZE: &str = "the registry stored another number of bytes than the blob has";
+
+/// How many bytes a chunk has where nobody wants another size: large, because every chunk costs a round trip, and well
+/// below the 100 MB that Cloudflare lets pass.
+const DEFAULT_CHUNK: u64 = 16 << 20;
+/// The smallest chunk that is worth a request, in bytes. Who takes less takes no blobs.
+const MIN_CHUNK: u64 = 64 << 10;
+/// How often a session is given up for a new one.
+const MAX_RESTARTS: u32 = 3;
+/// How often a registry may want other bytes than the next ones before its session is given up.
+const MAX_CORRECTIONS: u32 = 8;
+
+#[cfg(test)]
+mod tests;
