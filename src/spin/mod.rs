@@ -1,1 +1,45 @@
 //! Floor 6: Spin applications.
+//!
+//! [`load`] reads a `spin.toml` and says what the application is made of; [`pack`] turns that into a [`Package`],
+//! which is a [`crate::content::Source`] like any other. The format is Spin's: what is packed here, Spin runs, and the
+//! lock file and config are Spin's byte for byte.
+
+mod app_manifest;
+mod archive;
+mod cache;
+mod cached;
+mod created;
+mod document;
+mod error;
+mod glob_walk;
+mod hosts;
+mod id;
+mod load;
+mod lock_file;
+mod materialise;
+pub mod media;
+mod mounts;
+mod normalise;
+mod pack;
+mod package;
+mod unpack;
+mod variables;
+mod warning;
+mod wasm;
+
+pub use cache::Cache;
+pub use cached::CachedApplication;
+pub use created::Created;
+pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
+pub use load::{Application, LoadOptions, LocalComponent, load};
+pub use lock_file::{
+    ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
+    LockedVariable,
+};
+pub use materialise::materialise;
+pub use mounts::{MountedFile, Outside};
+pub use pack::{Archives, Infer, PackOptions, pack};
+pub use package::Package;
+pub use unpack::UnpackLimits;
+pub use warning::{Notice, Warning};
+pub use wasm::WasmKind;

@@ -1,0 +1,267 @@
+//! One application in the cache: its manifest, its document, and everything below.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::cache::Cache;
+use super::lock_file::LockedApp;
+use super::media;
+use crate::content::{Blob, Pushed, Target};
+use crate::disk::{self, Mode};
+use crate::error::Error;
+use crate::model::{Descriptor, Digest, ImageManifest, Manifest, MediaType, ParseError, Tag};
+use crate::store::{self, blocking};
+
+/// The place of one application in the cache: a [`Target`] that a copy fills; cheap to clone.
+///
+/// Layers go where their media types belong; archives are unpacked beside. The lock file (of old artifacts and of
+/// packages: the config) is kept in memory until the manifest comes, and then written as `config.json`, together with
+/// the manifest's exact bytes as `manifest.json`.
+#[derive(Clone, Debug)]
+pub struct CachedApplication {
+    cache: Cache,
+    directory: Arc<Path>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// Documents that wait for their manifest.
+#[derive(Debug, Default)]
+struct Kept {
+    documents: BTreeMap<Digest, Bytes>,
+    /// How many bytes are kept or being read.
+    reserved: u64,
+}
+
+impl CachedApplication {
+    pub(super) fn new(cache: Cache, directory: &Path) -> Self {
+        Self { cache, directory: directory.into(), kept: Arc::default() }
+    }
+
+    /// Returns the directory of `manifest.json` and `config.json`.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Reads the manifest that was pulled last, as Spin or we have written it; `None` where nothing was pulled. No
+    /// requests.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Parse`].
+    pub async fn manifest(&self) -> Result<Option<Manifest>, Error> {
+        let path = self.manifest_path();
+        let bytes = blocking(move || disk::read_bounded(&path, Manifest::MAX_READ)).await?;
+        Ok(bytes.map(|bytes| Manifest::parse(bytes, None)).transpose()?)
+    }
+
+    /// Reads the lock file that was pulled last; `None` where nothing was pulled. No requests.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; [`Error::Parse`] where what was pulled has no lock file.
+    pub async fn lock_file(&self) -> Result<Option<LockedApp>, Error> {
+        let path = self.config_path();
+        let bytes = blocking(move || disk::read_bounded(&path, media::MAX_LOCK)).await?;
+        Ok(bytes.map(|bytes| LockedApp::parse(&bytes)).transpose()?)
+    }
+
+    /// Takes a document into memory, unless it is what `config.json` says already.
+    async fn keep(&self, blob: &Blob) -> Result<Pushed, Error> {
+        let descriptor = blob.descriptor().clone();
+        if self.has_document(&descriptor).await? {
+            return Ok(Pushed::Existed);
+        }
+        // One after the other as they are announced, so that many of them cannot fill the memory.
+        {
+            let mut kept = self.kept();
+            let reserved = kept.reserved.saturating_add(descriptor.size);
+            if reserved > MAX_KEPT {
+                let expected = "documents of at most 64 MiB together with their configs";
+                return Err(ParseError::new("lock file", &descriptor.digest.to_string(), expected).into());
+            }
+            kept.reserved = reserved;
+        }
+        let read = blob.read(MAX_KEPT).await;
+        let mut kept = self.kept();
+        match read {
+            Ok(bytes) => {
+                kept.documents.insert(descriptor.digest, bytes);
+                Ok(Pushed::Uploaded)
+            }
+            Err(error) => {
+                kept.reserved = kept.reserved.saturating_sub(descriptor.size);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the bytes of a document: kept in memory, or what `config.json` says, or, where nobody could tell that it
+    /// is one, among the files.
+    async fn document_bytes(&self, document: &Descriptor) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.kept().documents.get(&document.digest) {
+            return Ok(bytes.clone());
+        }
+        if self.has_document(document).await? {
+            return Blob::file(document.clone(), self.config_path()).read(MAX_KEPT).await;
+        }
+        self.cache.files_shelf().blob(document).read(MAX_KEPT).await
+    }
+
+    /// Says whether a document is at hand: kept in memory, or what `config.json` says.
+    async fn has_document(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        if self.kept().documents.contains_key(&descriptor.digest) {
+            return Ok(true);
+        }
+        let (path, wanted) = (self.config_path(), descriptor.clone());
+        blocking(move || is_file_of(&path, &wanted)).await
+    }
+
+    /// Stores layers that look like documents and are none: only the manifest tells.
+    async fn store_kept_layers(&self, image: &ImageManifest) -> Result<(), Error> {
+        let document = document(image);
+        for layer in image.layers.iter().filter(|layer| *layer != document && is_document(&layer.media_type)) {
+            let kept = self.kept().documents.get(&layer.digest).cloned();
+            if let Some(bytes) = kept.filter(|_| layer.media_type != media::APPLICATION) {
+                self.cache.put(&Blob::from_bytes(layer.media_type.clone(), bytes)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of the documents of a manifest that is published.
+    fn forget(&self, manifest: &Manifest) {
+        let mut kept = self.kept();
+        for blob in manifest.blobs() {
+            if let Some(bytes) = kept.documents.remove(&blob.digest) {
+                kept.reserved = kept.reserved.saturating_sub(bytes.len() as u64);
+            }
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // Nothing is left half-done under the lock.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn manifest_path(&self) -> PathBuf {
+        self.directory.join("manifest.json")
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.directory.join("config.json")
+    }
+}
+
+impl Target for CachedApplication {
+    /// Of a manifest, says whether it is the one that was pulled last and nothing of it is missing; of a blob, whether
+    /// it is where its media type belongs. No requests: one look at each file.
+    async fn exists(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        if descriptor.media_type.is_manifest() {
+            let (here, wanted) = (self.clone(), descriptor.clone());
+            return blocking(move || here.is_complete(&wanted)).await;
+        }
+        if is_document(&descriptor.media_type) {
+            return self.has_document(descriptor).await;
+        }
+        let (cache, layer) = (self.cache.clone(), descriptor.clone());
+        blocking(move || Ok(cache.files(&layer)?.is_some())).await
+    }
+
+    async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
+        if is_document(&blob.descriptor().media_type) { self.keep(blob).await } else { self.cache.put(blob).await }
+    }
+
+    /// Flushes everything below the manifest and then replaces `config.json` and `manifest.json`, in this order, under
+    /// a lock. The tag is the reference's own: `tag` makes no difference.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where a blob is missing, [`Error::Parse`] where it is an index, which is no application.
+    async fn push_manifest(&self, manifest: &Manifest, _: Option<&Tag>) -> Result<(), Error> {
+        let Some(image) = manifest.image() else {
+            let expected = "an image manifest: an index is no application itself";
+            return Err(ParseError::new("manifest", &manifest.digest().to_string(), expected).into());
+        };
+        self.store_kept_layers(image).await?;
+        let document = document(image).clone();
+        let config = self.document_bytes(&document).await?;
+        let here = self.clone();
+        let layers = manifest.clone();
+        blocking(move || match here.files(&layers)? {
+            Some(files) => disk::flush(&files),
+            None => Err(store::missing(format!("a layer of `{}`", layers.digest()), here.cache.root())),
+        })
+        .await?;
+        let lock = self.cache.lock_manifests().await?;
+        let (here, manifest) = (self.clone(), manifest.clone());
+        blocking(move || {
+            let _lock = lock;
+            disk::replace(&here.config_path(), &config, Mode::Shared)?;
+            disk::replace(&here.manifest_path(), manifest.bytes(), Mode::Shared)?;
+            here.forget(&manifest);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// What blocks.
+impl CachedApplication {
+    fn is_complete(&self, wanted: &Descriptor) -> Result<bool, Error> {
+        let Some(bytes) = disk::read_small(&self.manifest_path(), Manifest::MAX_READ)? else { return Ok(false) };
+        if Digest::of_with(wanted.digest.algorithm(), &bytes) != wanted.digest {
+            return Ok(false);
+        }
+        let manifest = Manifest::parse_named(bytes.into(), Some(wanted.media_type.clone()), wanted.digest)?;
+        let Some(image) = manifest.image() else { return Ok(false) };
+        Ok(is_file_of(&self.config_path(), document(image))? && self.files(&manifest)?.is_some())
+    }
+
+    /// Returns the files of all layers, and what was unpacked from them; `None` where one is missing.
+    fn files(&self, manifest: &Manifest) -> Result<Option<Vec<PathBuf>>, Error> {
+        let layers = manifest.image().map(|image| image.layers.as_slice()).unwrap_or_default();
+        let mut files = Vec::new();
+        for layer in layers.iter().filter(|layer| layer.media_type != media::APPLICATION) {
+            match self.cache.files(layer)? {
+                Some(more) => files.extend(more),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(files))
+    }
+}
+
+/// Returns what `config.json` has to hold: the lock file, where there is one, else the config. Of several lock files
+/// the last counts, as with Spin.
+fn document(image: &ImageManifest) -> &Descriptor {
+    image.layers.iter().rev().find(|layer| layer.media_type == media::APPLICATION).unwrap_or(&image.config)
+}
+
+/// Says whether content of this type is a lock file or a config. Others may be configs as well; they are then stored
+/// as files, and found there.
+fn is_document(media_type: &MediaType) -> bool {
+    *media_type == media::APPLICATION
+        || *media_type == MediaType::IMAGE_CONFIG
+        || *media_type == MediaType::EMPTY_JSON
+        || OTHER_CONFIGS.contains(&media_type.as_str())
+}
+
+fn is_file_of(path: &Path, wanted: &Descriptor) -> Result<bool, Error> {
+    if wanted.size > MAX_KEPT {
+        return Ok(false);
+    }
+    let bytes = disk::read_small(path, wanted.size)?;
+    Ok(bytes.is_some_and(|bytes| {
+        bytes.len() as u64 == wanted.size && Digest::of_with(wanted.digest.algorithm(), &bytes) == wanted.digest
+    }))
+}
+
+/// Docker's image config, and that of WebAssembly packages.
+const OTHER_CONFIGS: [&str; 2] =
+    ["application/vnd.docker.container.image.v1+json", "application/vnd.wasm.config.v0+json"];
+
+/// How many bytes of documents are kept in memory: the largest lock file, and a config beside it.
+const MAX_KEPT: u64 = media::MAX_LOCK + (4 << 20);

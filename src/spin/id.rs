@@ -1,0 +1,76 @@
+//! Identifiers: kebab-case and snake_case as the component model means them.
+
+/// How the words of an identifier are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// `two-words`: component ids.
+    Kebab,
+    /// `two_words`: labels of stores, besides kebab-case.
+    Snake,
+    /// `two_words`, without capitals: variables.
+    LowerSnake,
+}
+
+impl Style {
+    /// Says what is expected of an identifier in this style.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Kebab => "kebab-case: words of letters and digits, each beginning with a letter, joined by `-`",
+            Self::Snake => "snake_case: words of letters and digits, each beginning with a letter, joined by `_`",
+            Self::LowerSnake => {
+                "snake_case: words of small letters and digits, each beginning with a letter, joined by `_`"
+            }
+        }
+    }
+
+    /// Says whether `text` is an identifier in this style.
+    pub(super) fn accepts(self, text: &str) -> bool {
+        let delimiter = if self == Self::Kebab { '-' } else { '_' };
+        text.split(delimiter).all(|word| self.accepts_word(word))
+    }
+
+    fn accepts_word(self, word: &str) -> bool {
+        // One word is all small or all capital; words may differ.
+        let small = !word.bytes().any(|byte| byte.is_ascii_uppercase());
+        let capital = !word.bytes().any(|byte| byte.is_ascii_lowercase());
+        word.starts_with(|first: char| first.is_ascii_alphabetic())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && (small || (capital && self != Self::LowerSnake))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn styles_accept_their_own() {
+        for (text, kebab, snake, lower) in [
+            ("a", true, true, true),
+            ("abc1", true, true, true),
+            ("ABC", true, true, false),
+            ("two-words", true, false, false),
+            ("two_words", false, true, true),
+            ("mixed-CASE-words", true, false, false),
+            ("mixed_CASE_words", false, true, false),
+            ("mixedCase", false, false, false),
+            ("", false, false, false),
+            ("-a", false, false, false),
+            ("a-", false, false, false),
+            ("a--b", false, false, false),
+            ("a_", false, false, false),
+            ("a__b", false, false, false),
+            ("1a", false, false, false),
+            ("a-1", false, false, false),
+            ("a_1", false, false, false),
+            ("a-b_c", false, false, false),
+            ("a b", false, false, false),
+            ("ü", false, false, false),
+            ("../a", false, false, false),
+        ] {
+            assert_eq!(Style::Kebab.accepts(text), kebab, "{text}");
+            assert_eq!(Style::Snake.accepts(text), snake, "{text}");
+            assert_eq!(Style::LowerSnake.accepts(text), lower, "{text}");
+        }
+    }
+}

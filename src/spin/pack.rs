@@ -1,0 +1,216 @@
+//! From an application on disk to an artifact: layers, lock file, config, manifest.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::archive;
+use super::created::Created;
+use super::error::Error;
+use super::load::{Application, LocalComponent};
+use super::lock_file::{ContentRef, LockedApp};
+use super::media;
+use super::package::Package;
+use crate::content::Blob;
+use crate::model::{Annotations, Digest, ImageManifest, Manifest, MediaType};
+
+/// How an application is packed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackOptions {
+    /// Annotations of the manifest; they win over inferred ones.
+    pub annotations: Annotations,
+    /// Whether the manifest says what `spin.toml` says about the application.
+    pub inference: Infer,
+    /// When the artifact was made. Absent by default, so that the same input gives the same digest.
+    pub created: Option<Created>,
+    /// Whether files travel in archives.
+    pub archives: Archives,
+}
+
+/// Whether annotations are inferred from `spin.toml`: title, description, version and authors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Infer {
+    /// They are, as Spin does.
+    #[default]
+    Yes,
+    /// They are not.
+    No,
+}
+
+/// Whether the files of a component travel in one archive, or each as a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Archives {
+    /// In archives where there would be more than [`media::MAX_CONTENT_LAYERS`] layers otherwise.
+    #[default]
+    WhenNeeded,
+    /// In archives, however few they are.
+    Always,
+}
+
+/// Packs an application.
+///
+/// Each file is read once to hash it, several at a time, in pieces; archive layers are written to temporary files.
+/// The result is the same on every machine for the same content and options.
+///
+/// # Errors
+///
+/// [`Error::TooManyLayers`] where even archives do not help, [`Error::Transfer`] for files that cannot be read or
+/// change meanwhile.
+pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, Error> {
+    let content = Content::read(app).await?;
+    let mut lock = app.lock.clone();
+    for (component, locked) in app.components.iter().zip(&mut lock.components) {
+        locked.source.content = content.reference(media::WASM, &component.wasm);
+        for (file, path) in component.files.iter().zip(&mut locked.files) {
+            path.content = content.reference(media::DATA, &file.source);
+        }
+    }
+    let mut layers = separate(app, &content);
+    if options.archives == Archives::Always || layers.len() > media::MAX_CONTENT_LAYERS {
+        layers = archived(app, &content).await?;
+    }
+    if layers.len() > media::MAX_CONTENT_LAYERS {
+        return Err(Error::TooManyLayers { layers: layers.len() + 1 });
+    }
+    let lock_layer = Blob::from_bytes(media::APPLICATION, lock.to_json());
+    let config = config(lock_layer.descriptor().digest);
+    layers.push(lock_layer);
+    let manifest = ImageManifest {
+        annotations: annotations(&lock, options),
+        artifact_type: None,
+        config: config.descriptor().clone(),
+        layers: layers.iter().map(|layer| layer.descriptor().clone()).collect(),
+        media_type: Some(MediaType::IMAGE_MANIFEST),
+        schema_version: 2,
+        subject: None,
+    };
+    let bytes = serde_json::to_vec(&manifest).expect("a manifest is plain data");
+    let manifest = Manifest::parse(bytes, Some(MediaType::IMAGE_MANIFEST)).map_err(crate::error::Error::from)?;
+    Ok(Package::new(manifest, lock, layers.into_iter().chain([config])))
+}
+
+/// Every file of an application, hashed; small ones also read.
+struct Content {
+    files: HashMap<(PathBuf, MediaType), (Blob, ContentRef)>,
+}
+
+impl Content {
+    async fn read(app: &Application) -> Result<Self, Error> {
+        let mut wanted = HashSet::new();
+        for component in &app.components {
+            wanted.insert((component.wasm.clone(), media::WASM));
+            wanted.extend(component.files.iter().map(|file| (file.source.clone(), media::DATA)));
+        }
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let files = stream::iter(wanted).map(hash).buffer_unordered(at_once).try_collect().await?;
+        Ok(Self { files })
+    }
+
+    fn get(&self, media_type: MediaType, path: &Path) -> &(Blob, ContentRef) {
+        self.files.get(&(path.to_owned(), media_type)).expect("every file of the application was hashed")
+    }
+
+    fn blob(&self, media_type: MediaType, path: &Path) -> &Blob {
+        &self.get(media_type, path).0
+    }
+
+    fn reference(&self, media_type: MediaType, path: &Path) -> ContentRef {
+        self.get(media_type, path).1.clone()
+    }
+}
+
+async fn hash(file: (PathBuf, MediaType)) -> Result<((PathBuf, MediaType), (Blob, ContentRef)), crate::error::Error> {
+    let (path, media_type) = file;
+    let blob = Blob::from_file(media_type.clone(), path.clone()).await?;
+    let small = blob.descriptor().size <= media::MAX_INLINE;
+    let inline = if small { Some(blob.read(media::MAX_INLINE).await?) } else { None };
+    let reference = ContentRef { source: None, inline, digest: Some(blob.descriptor().digest) };
+    Ok(((path, media_type), (blob, reference)))
+}
+
+/// Gives each component and each file that is not inline a layer of its own.
+fn separate(app: &Application, content: &Content) -> Vec<Blob> {
+    let of_component = |component: &LocalComponent| {
+        let files = component.files.iter().map(|file| content.blob(media::DATA, &file.source));
+        let files = files.filter(|file| file.descriptor().size > media::MAX_INLINE);
+        let wasm = content.blob(media::WASM, &component.wasm);
+        std::iter::once(wasm).chain(files).cloned().collect::<Vec<_>>()
+    };
+    distinct(app.components.iter().flat_map(of_component))
+}
+
+/// Gives each component a layer, and all its files (the small ones too, as Spin does) another.
+async fn archived(app: &Application, content: &Content) -> Result<Vec<Blob>, Error> {
+    let mut layers = Vec::new();
+    for component in &app.components {
+        layers.push(content.blob(media::WASM, &component.wasm).clone());
+        if !component.files.is_empty() {
+            let files = component.files.iter();
+            let files = files.map(|file| (file.clone(), content.blob(media::DATA, &file.source).descriptor().clone()));
+            layers.push(archive::pack(files.collect()).await?);
+        }
+    }
+    Ok(distinct(layers))
+}
+
+/// Keeps the first of several layers with the same content and media type.
+fn distinct(layers: impl IntoIterator<Item = Blob>) -> Vec<Blob> {
+    let mut seen = HashSet::new();
+    let new = |layer: &Blob| seen.insert((layer.descriptor().digest, layer.descriptor().media_type.clone()));
+    layers.into_iter().filter(new).collect()
+}
+
+/// Writes the config; nobody reads it but those who want different applications to have different configs.
+fn config(lock: Digest) -> Blob {
+    #[derive(Serialize)]
+    struct Config {
+        architecture: &'static str,
+        os: &'static str,
+        config: Labelled,
+        rootfs: RootFs,
+    }
+    #[derive(Serialize)]
+    struct Labelled {
+        #[serde(rename = "Labels")]
+        labels: Annotations,
+    }
+    #[derive(Serialize)]
+    struct RootFs {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        diff_ids: [Digest; 0],
+    }
+    let labels = Annotations::from([(media::LOCK_DIGEST_LABEL.to_owned(), lock.to_string())]);
+    let rootfs = RootFs { kind: "layers", diff_ids: [] };
+    let config = Config { architecture: "wasm", os: "wasip1", config: Labelled { labels }, rootfs };
+    Blob::from_bytes(MediaType::IMAGE_CONFIG, serde_json::to_vec(&config).expect("a config is plain data"))
+}
+
+/// Puts the annotations together; what was given explicitly wins.
+fn annotations(lock: &LockedApp, options: &PackOptions) -> Annotations {
+    let mut annotations = Annotations::new();
+    if options.inference == Infer::Yes {
+        for (key, name) in [("title", "name"), ("description", "description"), ("version", "version")] {
+            if let Some(text) = lock.metadata.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()) {
+                annotations.insert(format!("{PREFIX}{key}"), text.to_owned());
+            }
+        }
+        let authors = lock.metadata.get("authors").and_then(Value::as_array);
+        let authors: Vec<&str> = authors.into_iter().flatten().filter_map(Value::as_str).collect();
+        if !authors.is_empty() {
+            annotations.insert(format!("{PREFIX}authors"), authors.join(", "));
+        }
+    }
+    if let Some(created) = &options.created {
+        annotations.insert(format!("{PREFIX}created"), created.to_string());
+    }
+    annotations.extend(options.annotations.clone());
+    annotations
+}
+
+/// What the keys of the image spec's annotations begin with (image-spec 1.1, annotations.md).
+const PREFIX: &str = "org.opencontainers.image.";
