@@ -1,1 +1,31 @@
 //! Floor 6: the embedded registry.
+//!
+//! [`Registry`] answers requests of the distribution API (distribution-spec 1.1) from OCI image layout directories, one
+//! per repository, below one directory. [`Server`] listens and hands requests to it, or to any other [`Handler`]; a
+//! registry also answers without a socket, through [`Registry::handle`].
+//!
+//! What it does: blobs by every form of upload (one request, two, chunks, a stream), mounts from another repository or
+//! from whichever has the blob, ranges, sha256 and sha512 side by side, manifests of any content (what they name
+//! need not be there) up to 8 MiB, tags with paging, tag parameters, referrers, deletion. Everybody may do everything:
+//! keep it on the loopback interface.
+//!
+//! Nothing that was acknowledged is lost when the process is killed. Uploads survive a restart.
+
+mod blobs;
+mod idle;
+mod manifests;
+mod range;
+mod referrers;
+mod registry;
+mod repositories;
+mod respond;
+mod route;
+mod server;
+mod sessions;
+mod tags;
+mod upload_id;
+mod uploads;
+
+pub use manifests::References;
+pub use registry::Registry;
+pub use server::{Exchange, Handler, Observer, Server, ServerOptions};

@@ -1,0 +1,171 @@
+//! Manifests and the tags that name them.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+
+use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
+use crate::content::{Body, Source as _};
+use crate::error::Error;
+use crate::model::{Descriptor, Digest, ErrorCode, Identifier, Manifest, MediaType, Name, ParseError, Tag};
+use crate::store::{Ingest, Layout, Started, flush};
+
+/// Whether a manifest may name blobs and manifests that its repository does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum References {
+    /// It may: sparse copies of images and indexes can be kept (distribution-spec 1.1, "Pushing Manifests").
+    #[default]
+    Unchecked,
+    /// It may not, but for a subject and for layers that are kept elsewhere: the answer is `MANIFEST_BLOB_UNKNOWN`.
+    Checked,
+}
+
+/// Answers end-3: the exact bytes that were pushed, under the media type that they were pushed with, whatever `Accept`
+/// says; there are no others to choose from.
+pub(super) async fn read(layout: &Layout, identifier: &Identifier, method: &Method) -> Result<Response<Body>, Refusal> {
+    tagged(layout, identifier).await?;
+    if *method == Method::HEAD {
+        let descriptor = layout.resolve(identifier).await.map_err(|error| absent(error, identifier))?;
+        return Ok(found(&descriptor, Body::empty()));
+    }
+    let manifest = layout.manifest(identifier).await.map_err(|error| absent(error, identifier))?;
+    Ok(found(manifest.descriptor(), Body::from_bytes(manifest.bytes().clone())))
+}
+
+/// Reads the manifest that a request brings: bounded, with the digest that the path asks for.
+pub(super) async fn receive(identifier: &Identifier, parts: &Parts, body: &mut Body) -> Result<Manifest, Refusal> {
+    let invalid = |error: ParseError| Refusal::bad(ErrorCode::ManifestInvalid, error.to_string());
+    let media_type = match parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+        Some(text) => Some(MediaType::from_header(text).map_err(invalid)?),
+        None => None,
+    };
+    let bytes = bounded(body).await?;
+    let digest = match identifier {
+        Identifier::Tag(_) => Digest::of(&bytes),
+        Identifier::Digest(expected) => match Digest::of_with(expected.algorithm(), &bytes) {
+            actual if actual == *expected => actual,
+            actual => {
+                let said = format!("the manifest has the digest `{actual}`, not `{expected}`");
+                return Err(Refusal::bad(ErrorCode::DigestInvalid, said));
+            }
+        },
+    };
+    Manifest::parse_named(bytes, media_type, digest).map_err(invalid)
+}
+
+/// Answers end-7: takes the manifest and points tags to it.
+pub(super) async fn put(
+    name: &Name,
+    layout: &Layout,
+    manifest: &Manifest,
+    identifier: Identifier,
+    tags: &[Tag],
+    references: References,
+) -> Result<Response<Body>, Refusal> {
+    if references == References::Checked {
+        check(layout, manifest).await?;
+    }
+    if let Started::Ingest(ingest) = Ingest::start(layout.shelf(), manifest.descriptor()).await? {
+        // A partial of a manifest is not worth going on with.
+        let mut ingest = ingest.restart().await?;
+        ingest.write(manifest.bytes().clone()).await?;
+        ingest.commit().await?;
+    }
+    // Blobs are flushed when they are acknowledged; a name must not lead to bytes that are not on the disk.
+    flush(vec![layout.blob_path(&manifest.digest())]).await?;
+    match &identifier {
+        Identifier::Tag(tag) => layout.list(manifest.descriptor().clone(), Some(tag.clone())).await?,
+        Identifier::Digest(_) => layout.list(manifest.descriptor().clone(), None).await?,
+    }
+    for tag in tags {
+        layout.list(manifest.descriptor().clone(), Some(tag.clone())).await?;
+    }
+    let digest = manifest.digest();
+    let location = (LOCATION, value(format_args!("/v2/{name}/manifests/{digest}")));
+    let mut response = empty(StatusCode::CREATED, [location, (DOCKER_CONTENT_DIGEST, value(digest))]);
+    for tag in tags {
+        response.headers_mut().append(OCI_TAG, value(tag));
+    }
+    if let Some(subject) = manifest.subject() {
+        response.headers_mut().insert(OCI_SUBJECT, value(subject.digest));
+    }
+    Ok(response)
+}
+
+/// Answers end-9: a tag goes alone, a manifest takes its tags with it.
+pub(super) async fn delete(layout: &Layout, identifier: &Identifier) -> Result<Response<Body>, Refusal> {
+    let gone = match identifier {
+        Identifier::Tag(tag) => layout.delete_tag(tag).await,
+        // What is a blob and no manifest is not deleted by this name.
+        Identifier::Digest(digest) => match layout.resolve(identifier).await {
+            Ok(_) => layout.delete_manifest(digest).await,
+            Err(error) => Err(error),
+        },
+    };
+    gone.map_err(|error| absent(error, identifier))?;
+    Ok(empty(StatusCode::ACCEPTED, []))
+}
+
+/// A layout guesses what `latest` may mean and finds full names by their tags; a registry has the tags that it lists.
+async fn tagged(layout: &Layout, identifier: &Identifier) -> Result<(), Refusal> {
+    match identifier {
+        Identifier::Tag(tag) if !layout.tags().await?.contains(tag) => Err(unknown(identifier)),
+        _ => Ok(()),
+    }
+}
+
+async fn check(layout: &Layout, manifest: &Manifest) -> Result<(), Refusal> {
+    for needed in manifest.blobs().filter(|blob| blob.urls.is_empty()).chain(manifest.manifests()) {
+        if !layout.shelf().has(needed).await? {
+            let said = format!("the repository does not have `{}`, which the manifest names", needed.digest);
+            return Err(Refusal::bad(ErrorCode::ManifestBlobUnknown, said));
+        }
+    }
+    Ok(())
+}
+
+fn found(descriptor: &Descriptor, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().extend([
+        (CONTENT_LENGTH, value(descriptor.size)),
+        (CONTENT_TYPE, value(&descriptor.media_type)),
+        (DOCKER_CONTENT_DIGEST, value(descriptor.digest)),
+    ]);
+    response
+}
+
+fn absent(error: Error, identifier: &Identifier) -> Refusal {
+    match error {
+        Error::NotFound(_) => unknown(identifier),
+        other => other.into(),
+    }
+}
+
+fn unknown(identifier: &Identifier) -> Refusal {
+    Refusal::missing(ErrorCode::ManifestUnknown, format!("there is no manifest `{identifier}`"))
+}
+
+async fn bounded(body: &mut Body) -> Result<Bytes, Refusal> {
+    let too_long = || {
+        let said = format!("a manifest has at most {} bytes", Manifest::MAX_READ);
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, said)
+    };
+    if body.remaining().is_some_and(|length| length > Manifest::MAX_READ) {
+        return Err(too_long());
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = body.chunk().await {
+        let chunk = chunk?;
+        if (bytes.len() + chunk.len()) as u64 > Manifest::MAX_READ {
+            return Err(too_long());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Says which tags were made besides the one in the path; one header each.
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Says that the registry knows what a subject is.
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");

@@ -1,0 +1,165 @@
+//! The registry: from a request to the part that answers it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+
+use super::manifests::References;
+use super::repositories::Repositories;
+use super::respond::Refusal;
+use super::route::{Route, route};
+use super::server::Handler;
+use super::sessions::Sessions;
+use super::{blobs, manifests, referrers, tags, uploads};
+use crate::content::Body;
+use crate::error::Error;
+use crate::model::{ErrorCode, Name};
+use crate::store::Layout;
+
+/// A registry over a directory: every repository is an OCI image layout directory in it; cheap to clone.
+///
+/// Repository `team/app` is the layout `<root>/team/app`. A component of a name that is called like something inside a
+/// layout (`blobs`, `index.json`, `oci-layout`) gets a `_` before it: `team/blobs` is `<root>/team/_blobs`.
+///
+/// Other processes may read the layouts at any time, and change them as this crate's [`Layout`] does.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    repositories: Repositories,
+    sessions: Arc<Sessions>,
+    references: References,
+}
+
+impl Registry {
+    /// Opens the registry in the directory `root`. One that is not there is made by the first push.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it is there and cannot be read, or is no directory.
+    pub async fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
+        let repositories = Repositories::open(root.into()).await?;
+        Ok(Self { repositories, sessions: Arc::default(), references: References::default() })
+    }
+
+    /// Says whether manifests may name what is not there; without this they may.
+    #[must_use]
+    pub fn with_references(self, references: References) -> Self {
+        Self { references, ..self }
+    }
+
+    /// Returns the directory.
+    pub fn root(&self) -> &Path {
+        self.repositories.root()
+    }
+
+    /// Answers one request of the distribution API (distribution-spec 1.1), without a socket.
+    ///
+    /// Blobs stream from disk and to disk; a manifest is held in memory, 8 MiB at most. Only the path and the query
+    /// of the URI matter. The body of an answer to `HEAD` is empty, its `Content-Length` that of the answer to `GET`.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, mut body) = request.into_parts();
+        let mut response = match self.answer(&parts, &mut body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                // Many clients read no answer before they have sent everything, and would see a broken connection.
+                if !parts.headers.contains_key(EXPECT) {
+                    drain(&mut body).await;
+                }
+                refusal.into_response()
+            }
+        };
+        if parts.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn answer(&self, parts: &Parts, body: &mut Body) -> Result<Response<Body>, Refusal> {
+        match route(&parts.method, &parts.uri)? {
+            Route::Ping => Ok(ping()),
+            Route::Blob { name, digest } => blobs::read(&self.existing(&name).await?, digest, parts).await,
+            Route::DeleteBlob { name, digest } => blobs::delete(&self.existing(&name).await?, digest).await,
+            Route::Mount { name, digest, from } => {
+                let layout = self.repositories.create(&name).await?;
+                let source = match &from {
+                    Some(from) => self.repositories.existing(from).await?,
+                    None => self.repositories.find(digest).await?,
+                };
+                match blobs::mount(&name, &layout, digest, source.as_ref()).await? {
+                    Some(mounted) => Ok(mounted),
+                    None => uploads::start(&name, &layout).await,
+                }
+            }
+            Route::StartUpload { name } => uploads::start(&name, &self.repositories.create(&name).await?).await,
+            Route::PushBlob { name, digest } => {
+                uploads::whole(&name, &self.repositories.create(&name).await?, digest, body).await
+            }
+            Route::UploadStatus { name, id } => uploads::status(&name, &self.existing(&name).await?, &id).await,
+            Route::Append { name, id } => {
+                let layout = self.existing(&name).await?;
+                uploads::append(&self.sessions, &name, &layout, &id, parts, body).await
+            }
+            Route::Finish { name, id, digest } => {
+                let layout = self.existing(&name).await?;
+                uploads::finish(&self.sessions, &name, &layout, &id, digest, parts, body).await
+            }
+            Route::Cancel { name, id } => {
+                uploads::cancel(&self.sessions, &name, &self.existing(&name).await?, &id).await
+            }
+            Route::Manifest { name, identifier } => {
+                manifests::read(&self.existing(&name).await?, &identifier, &parts.method).await
+            }
+            Route::PutManifest { name, identifier, tags } => {
+                let manifest = manifests::receive(&identifier, parts, body).await?;
+                let layout = self.repositories.create(&name).await?;
+                manifests::put(&name, &layout, &manifest, identifier, &tags, self.references).await
+            }
+            Route::DeleteManifest { name, identifier } => {
+                manifests::delete(&self.existing(&name).await?, &identifier).await
+            }
+            Route::Tags { name, n, last } => tags::list(&name, &self.existing(&name).await?, n, last.as_deref()).await,
+            Route::Referrers { name, subject, artifact_type } => {
+                let layout = self.repositories.existing(&name).await?;
+                referrers::list(layout.as_ref(), subject, artifact_type.as_deref()).await
+            }
+        }
+    }
+
+    async fn existing(&self, name: &Name) -> Result<Layout, Refusal> {
+        let missing = || Refusal::missing(ErrorCode::NameUnknown, format!("there is no repository `{name}`"));
+        self.repositories.existing(name).await?.ok_or_else(missing)
+    }
+}
+
+impl Handler for Registry {
+    fn handle(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
+        Self::handle(self, request)
+    }
+}
+
+/// Says what this is. Old clients look for the version header.
+fn ping() -> Response<Body> {
+    let mut response = Response::new(Body::from_bytes("{}"));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().extend([
+        (CONTENT_LENGTH, HeaderValue::from_static("2")),
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0")),
+    ]);
+    response
+}
+
+async fn drain(body: &mut Body) {
+    let mut left = DRAIN;
+    while let Some(Ok(chunk)) = body.chunk().await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+/// How much of a refused request's body is read and thrown away, in bytes, before the connection is.
+const DRAIN: usize = 64 << 20;

@@ -1,0 +1,76 @@
+//! Lists of tags.
+
+use http::header::LINK;
+use http::{Response, StatusCode};
+
+use super::respond::{Refusal, json, value};
+use crate::content::Body;
+use crate::model::{Name, Tag};
+use crate::store::Layout;
+
+/// Answers end-8: tags in ASCII order, those after `last`, `n` of them.
+pub(super) async fn list(
+    name: &Name,
+    layout: &Layout,
+    n: Option<usize>,
+    last: Option<&str>,
+) -> Result<Response<Body>, Refusal> {
+    let page = page(layout.tags().await?, n, last);
+    let mut response = json(StatusCode::OK, &List { name: name.as_str(), tags: &page.tags });
+    if let (true, Some(n), Some(last)) = (page.cut, n, page.tags.last()) {
+        let link = value(format_args!("</v2/{name}/tags/list?n={n}&last={last}>; rel=\"next\""));
+        response.headers_mut().insert(LINK, link);
+    }
+    Ok(response)
+}
+
+#[derive(serde::Serialize)]
+struct List<'a> {
+    name: &'a str,
+    tags: &'a [String],
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Page {
+    tags: Vec<String>,
+    /// Whether there are more, and `n` left them out.
+    cut: bool,
+}
+
+fn page(tags: Vec<Tag>, n: Option<usize>, last: Option<&str>) -> Page {
+    let mut tags: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    if let Some(last) = last {
+        tags.retain(|tag| tag.as_str() > last);
+    }
+    let n = n.unwrap_or(usize::MAX);
+    let cut = tags.len() > n;
+    tags.truncate(n);
+    Page { tags, cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_ordered_and_say_when_they_are_cut() {
+        for (n, last, expected, cut) in [
+            (None, None, "V2 _x a v1 v10", false),
+            (Some(9), None, "V2 _x a v1 v10", false),
+            (Some(5), None, "V2 _x a v1 v10", false),
+            (Some(2), None, "V2 _x", true),
+            (Some(2), Some("_x"), "a v1", true),
+            (Some(2), Some("a"), "v1 v10", false),
+            (None, Some("v1"), "v10", false),
+            (None, Some("b"), "v1 v10", false),
+            (None, Some("zz"), "", false),
+            (Some(0), None, "", true),
+        ] {
+            let tags = ["v10", "a", "V2", "v1", "_x"].map(|text| text.parse().expect("a tag"));
+            let tags = page(tags.into(), n, last);
+            assert_eq!((tags.tags.join(" ").as_str(), tags.cut), (expected, cut), "{n:?} {last:?}");
+        }
+    }
+}
