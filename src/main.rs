@@ -1,3 +1,28 @@
-//! The tool.
+//! The tool: read the command line, run, say what failed, end.
 
-fn main() {}
+use std::process::ExitCode;
+
+use spinreg::cli::{Cli, Exit, Failure};
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    match Cli::read().and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let failed = |error| Failure { message: format!("cannot start: {error}"), hint: None, exit: Exit::Failed };
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
+    let outcome = runtime.block_on(cli.run());
+    // A file that is still being hashed or read, or a name being looked up, must not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// TLS for one transfer beside another; what really takes time, hashing and disks, has threads of its own.
+const WORKERS: usize = 2;

@@ -1,1 +1,130 @@
-//! Roof: the command line.
+//! The roof: the command line.
+//!
+//! One command per file; each takes its arguments (whose comments are the help) and a [`context::Context`]. Results go
+//! to standard output, everything else to standard error. What people are told when something fails is decided in one
+//! place, [`failure`].
+
+mod context;
+mod credentials;
+mod endpoint;
+mod failure;
+mod log;
+mod login;
+mod logout;
+mod misuse;
+mod options;
+mod output;
+mod pull;
+mod push;
+mod serve;
+mod server;
+mod status;
+mod tally;
+
+use std::error::Error as _;
+
+use clap::{Parser, Subcommand};
+
+use self::context::Context;
+use self::failure::Invocation;
+use self::login::Login;
+use self::logout::Logout;
+use self::options::Global;
+use self::pull::Pull;
+use self::push::Push;
+use self::serve::Serve;
+use crate::model::ParseError;
+
+pub use self::failure::{Exit, Failure};
+
+/// Publishes and fetches Spin applications through any OCI registry.
+#[derive(Parser)]
+#[command(name = "spinreg", version, max_term_width = 110, after_help = EXAMPLES, subcommand_required = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Verb(Verb),
+    Serve(Serve),
+    /// The same commands under the name that Spin has for them.
+    #[command(alias = "oci")]
+    Registry {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Login(Login),
+    Logout(Logout),
+    Push(Box<Push>),
+    Pull(Box<Pull>),
+}
+
+impl Cli {
+    /// Reads the command line of this process. Where it asks for help or the version, or cannot be read, prints that
+    /// and ends the process (with 0 and 2).
+    ///
+    /// # Errors
+    ///
+    /// Where a value in it does not parse: a reference, a server, an annotation.
+    pub fn read() -> Result<Self, Failure> {
+        Self::try_parse().map_err(|error| match error.source().and_then(|cause| cause.downcast_ref::<ParseError>()) {
+            Some(cause) => failure::explain_parse(cause),
+            None => error.exit(),
+        })
+    }
+
+    /// Carries out the command.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from succeeding, as people should be told.
+    pub async fn run(self) -> Result<(), Failure> {
+        let invocation = self.command.invocation();
+        let outcome = async {
+            let context = Context::new(&self.global)?;
+            match self.command {
+                Command::Verb(verb) | Command::Registry { verb } => match verb {
+                    Verb::Login(command) => command.run(&context).await,
+                    Verb::Logout(command) => command.run(&context).await,
+                    Verb::Push(command) => command.run(&context).await,
+                    Verb::Pull(command) => command.run(&context).await,
+                },
+                Command::Serve(command) => command.run(&context).await,
+            }
+        };
+        outcome.await.map_err(|problem| failure::explain(&problem, &invocation))
+    }
+}
+
+impl Command {
+    /// Says what is going to be done, for the hints.
+    fn invocation(&self) -> Invocation {
+        match self {
+            Self::Verb(verb) | Self::Registry { verb } => match verb {
+                Verb::Login(command) => Invocation::Login(command.registry().clone()),
+                Verb::Logout(command) => Invocation::Logout(command.registry().clone()),
+                Verb::Push(command) => Invocation::Push(command.reference().clone()),
+                Verb::Pull(command) => Invocation::Pull(command.reference().clone()),
+            },
+            Self::Serve(_) => Invocation::Serve,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg login ghcr.io
+  spinreg push ghcr.io/me/app:v1
+  spinreg pull ghcr.io/me/app:v1
+  spinreg serve --dir registry        (a registry to try it with, on 127.0.0.1:5000)
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not permitted, 5 integrity, 6 unreachable";

@@ -1,0 +1,64 @@
+//! What the flags and the environment come to, worked out once.
+
+use std::sync::Arc;
+
+use super::failure::Problem;
+use super::log;
+use super::options::{Connection, Global};
+use super::server::Scheme;
+use super::status::Voice;
+use crate::auth::{Exposure, Keychain};
+use crate::error::Error;
+use crate::registry::{Client, Notice, Protection};
+use crate::transport::{Options, Protocol};
+
+/// What all commands share.
+pub(super) struct Context {
+    /// Whether only the result is wanted.
+    pub(super) quiet: bool,
+    /// How much is said while it runs.
+    pub(super) voice: Voice,
+}
+
+impl Context {
+    /// Makes sense of the flags, and begins to log where that is wanted.
+    pub(super) fn new(global: &Global) -> Result<Self, Problem> {
+        let level = global.log.as_deref().filter(|level| !level.is_empty());
+        if let Some(level) = level {
+            log::start(level)?;
+        }
+        Ok(Self { quiet: global.quiet, voice: Voice::choose(global.quiet, level.is_some()) })
+    }
+
+    /// Makes the client. `warn` is told what people should know; it must not block.
+    ///
+    /// # Errors
+    ///
+    /// Where a certificate file cannot be used.
+    pub(super) fn client(
+        connection: &Connection,
+        scheme: Scheme,
+        keychain: Arc<dyn Keychain>,
+        warn: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Client, Error> {
+        let protection = match (scheme, connection.plain_http, connection.insecure) {
+            (Scheme::Http, ..) | (_, true, _) => Protection::Plain,
+            (_, false, true) => Protection::Unverified,
+            (_, false, false) => Protection::Verified,
+        };
+        let exposure = if connection.insecure_credentials { Exposure::Allowed } else { Exposure::Guarded };
+        let mut options = Options::default();
+        options.tls.ca_files.clone_from(&connection.ca_file);
+        if connection.http1 {
+            options.protocol = Protocol::Http1Only;
+        }
+        let notify = move |notice: Notice<'_>| match notice {
+            Notice::FellBackToPlainHttp(registry) => {
+                warn(&format!("`{registry}` speaks plain HTTP, and so do we, because of `-k`: nothing is encrypted"));
+            }
+            Notice::Warning(registry, text) => warn(&format!("`{registry}` says: {text}")),
+        };
+        let builder = Client::builder().transport(options).keychain(keychain).exposure(exposure);
+        builder.protection(protection).notify(notify).build()
+    }
+}

@@ -1,0 +1,351 @@
+//! What people are told when something fails: the message, what to do next, and the exit code.
+
+use std::error::Error as StdError;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+
+use super::misuse::Misuse;
+use crate::error::{Actual, Error, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind};
+use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Registry};
+use crate::spin;
+
+/// The end of a command that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened: one sentence, without a full stop.
+    pub message: String,
+    /// What to do about it, where that is known.
+    pub hint: Option<String>,
+    /// How the process ends.
+    pub exit: Exit,
+}
+
+/// How the process ends, apart from success, which is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Something else failed.
+    Failed = 1,
+    /// The command line, or a variable that stands for a part of it, makes no sense.
+    Usage = 2,
+    /// What was asked for by name is not there: a reference, a layout, a file of the application.
+    NotFound = 3,
+    /// Credentials are missing, wrong, or not enough.
+    NotPermitted = 4,
+    /// Content is not what its digest says.
+    Integrity = 5,
+    /// No answer came from the registry.
+    Unreachable = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Failure {
+    /// Prints the message and the hint on standard error, in colours where that is a terminal which wants them.
+    pub fn print(&self) {
+        let paint = |colour: AnsiColor| Style::new().bold().fg_color(Some(colour.into()));
+        let (error, hint) = (paint(AnsiColor::Red), paint(AnsiColor::Cyan));
+        let mut to = anstream::stderr().lock();
+        // Nobody can be told that nobody can be told.
+        let _ = writeln!(to, "{error}error:{error:#} {}", self.message);
+        if let Some(text) = &self.hint {
+            let _ = writeln!(to, "\n{hint}hint:{hint:#} {text}");
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// Moving content.
+    #[error(transparent)]
+    Transfer(Error),
+    /// The Spin application.
+    #[error(transparent)]
+    Spin(spin::Error),
+    /// The command line.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Transfer(error)
+    }
+}
+
+impl From<spin::Error> for Problem {
+    fn from(error: spin::Error) -> Self {
+        match error {
+            spin::Error::Transfer(error) => Self::Transfer(error),
+            other => Self::Spin(other),
+        }
+    }
+}
+
+/// What was being done, as far as hints depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Invocation {
+    Login(Registry),
+    Logout(Registry),
+    Push(Location),
+    Pull(Location),
+    Serve,
+}
+
+impl Invocation {
+    /// Returns the registry as people name it.
+    fn registry(&self) -> Option<&Registry> {
+        match self {
+            Self::Login(registry) | Self::Logout(registry) => Some(registry),
+            Self::Push(Location::Registry(reference)) | Self::Pull(Location::Registry(reference)) => {
+                Some(reference.registry())
+            }
+            Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) | Self::Serve => None,
+        }
+    }
+
+    /// Returns the repository's name.
+    fn name(&self) -> &str {
+        match self {
+            Self::Push(Location::Registry(reference)) | Self::Pull(Location::Registry(reference)) => {
+                reference.name().as_str()
+            }
+            _ => "",
+        }
+    }
+
+    fn host(&self) -> &str {
+        self.registry().map_or("HOST", Registry::as_str)
+    }
+
+    fn is_on(&self, domain: &str) -> bool {
+        self.registry().is_some_and(|registry| {
+            registry.host().strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
+}
+
+/// Says what people are told about `problem`.
+pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
+    let (hint, exit) = match problem {
+        Problem::Misuse(misuse) => (Some(misuse.hint().to_owned()), Exit::Usage),
+        Problem::Spin(error) => explain_spin(error),
+        Problem::Transfer(error) => explain_transfer(error, invocation),
+    };
+    Failure { message: chain(problem), hint, exit }
+}
+
+/// Says what people are told about a command line that cannot be read.
+pub(crate) fn explain_parse(error: &ParseError) -> Failure {
+    let hint = match error.what() {
+        "reference" => "write `REGISTRY/NAME:TAG`, such as `ghcr.io/me/app:v1`, or `oci:DIRECTORY:TAG`",
+        "location" => "write `oci:DIRECTORY` or `oci:DIRECTORY:TAG`, such as `oci:out:v1`",
+        "digest" => "a digest is `sha256:` and 64 hexadecimal digits; copy it whole",
+        "server" => "write a host, perhaps with a port, such as `ghcr.io` or `localhost:5000`",
+        "moment" => "write seconds since 1970, or a date and time as in `2026-01-31T12:00:00Z`",
+        "annotation" => "write `--annotation KEY=VALUE`",
+        _ => "run the command with `--help` for what it takes",
+    };
+    Failure { message: error.to_string(), hint: Some(hint.to_owned()), exit: Exit::Usage }
+}
+
+/// Joins an error with its causes, leaving out what was said already.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !said.is_empty() && !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
+    match error {
+        spin::Error::NoManifest { .. } => {
+            let hint = "say where the application is with `-f FILE_OR_DIR`, or run in its directory";
+            (Some(hint.to_owned()), Exit::NotFound)
+        }
+        spin::Error::Wasm(wasm) => match wasm.found {
+            spin::Found::Nothing => {
+                let hint = match wasm.build.as_slice() {
+                    [] => "build the component, or correct its `source` in the manifest".to_owned(),
+                    _ => "run the component's build command, or `spin build`, and push again".to_owned(),
+                };
+                (Some(hint), Exit::NotFound)
+            }
+            _ => (Some("a component's `source` has to name a compiled `.wasm` file".to_owned()), Exit::Failed),
+        },
+        spin::Error::TooManyLayers { .. } => {
+            (Some("mount fewer `files` entries, or larger directories".to_owned()), Exit::Failed)
+        }
+        _ => (None, Exit::Failed),
+    }
+}
+
+fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, Exit) {
+    match error {
+        Error::Io(failure) => (explain_io(failure, invocation), Exit::Failed),
+        Error::Mismatch(mismatch) => {
+            let hint = match (&mismatch.place, mismatch.actual) {
+                (Place::File(_), _) => "the file is damaged or was changed meanwhile; try again",
+                (_, Actual::Short(_)) => "the transfer ended early; try again: what has arrived is kept",
+                _ => {
+                    "the registry, or a proxy before it, sends other bytes than were pushed; pull from another network or push again"
+                }
+            };
+            (Some(hint.to_owned()), Exit::Integrity)
+        }
+        Error::NotFound(missing) => (explain_missing(&missing.errors, &missing.place, invocation), Exit::NotFound),
+        Error::Unauthorized(unmet) => (Some(explain_unmet(unmet, invocation)), Exit::NotPermitted),
+        Error::Unreachable(failure) => (explain_unreachable(failure, invocation), Exit::Unreachable),
+        Error::Refused(refused) => explain_refused(refused, invocation),
+        Error::Protocol(_) => (
+            Some(format!(
+                "is `{}` an OCI registry, and is there a proxy or a login page before it?",
+                invocation.host()
+            )),
+            Exit::Failed,
+        ),
+        Error::Parse(_) => (None, Exit::Failed),
+    }
+}
+
+fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let path = failure.path.display();
+    let kept = if matches!(invocation, Invocation::Pull(_)) { "; what has arrived is kept" } else { "" };
+    match (failure.source.kind(), invocation) {
+        (StorageFull | QuotaExceeded, _) => Some(format!("make room on the disk of `{path}` and try again{kept}")),
+        (PermissionDenied | ReadOnlyFilesystem, Invocation::Pull(_)) => {
+            Some(format!("make `{path}` writable, or choose another cache with `--cache-dir DIR`"))
+        }
+        (PermissionDenied | ReadOnlyFilesystem, _) => Some(format!("check who may read and write `{path}`")),
+        (io::ErrorKind::AddrInUse, Invocation::Serve) => {
+            Some("another program listens there; choose another address with `--listen`".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn explain_missing(errors: &[ErrorEntry], place: &Place, invocation: &Invocation) -> Option<String> {
+    let (host, name) = (invocation.host(), invocation.name());
+    let unknown_name = errors.iter().any(|entry| entry.code == ErrorCode::NameUnknown);
+    Some(match (invocation, place) {
+        (Invocation::Push(Location::Registry(_)), _) if invocation.is_on("amazonaws.com") => {
+            format!("create the repository first: `aws ecr create-repository --repository-name {name}`")
+        }
+        (Invocation::Push(Location::Registry(_)), _) => {
+            format!("create the repository `{name}` on `{host}` first, or check its name")
+        }
+        (Invocation::Pull(Location::Registry(_)), Place::Request(_)) if unknown_name => {
+            format!("check the name `{name}`; it may also be private: `spinreg login {host}`")
+        }
+        (Invocation::Pull(Location::Registry(_)), Place::Request(_)) => {
+            format!("check the tag or digest, and whether it was pushed to `{host}/{name}`")
+        }
+        (Invocation::Pull(Location::Layout { .. }), Place::File(_)) => {
+            "`oci:` names an OCI image layout directory; check the path and the tag".to_owned()
+        }
+        (Invocation::Pull(_), _) => "it holds no application for this tool; check what was pushed there".to_owned(),
+        _ => return None,
+    })
+}
+
+fn explain_unmet(unmet: &Unmet, invocation: &Invocation) -> String {
+    let host = unmet.registry.as_str();
+    match (&unmet.tried, invocation) {
+        (Tried::Withheld, _) => {
+            "let the registry speak HTTPS, or send credentials in the clear with `--insecure-credentials`".to_owned()
+        }
+        (Tried::Nothing, Invocation::Pull(_)) => {
+            format!("log in with `spinreg login {host}`; a repository that does not exist may look the same")
+        }
+        (Tried::Nothing, _) => format!("log in with `spinreg login {host}`"),
+        (_, Invocation::Login(_)) => {
+            "check user name and password; many registries want an access token as the password".to_owned()
+        }
+        (Tried::Account { username, .. }, Invocation::Push(_)) if !username.is_empty() => format!(
+            "log in again with `spinreg login {host}`, as somebody who may push to `{}`{}",
+            invocation.name(),
+            scope_of_ghcr(invocation)
+        ),
+        _ => format!("log in again with `spinreg login {host}`"),
+    }
+}
+
+fn explain_unreachable(failure: &Unreachable, invocation: &Invocation) -> Option<String> {
+    let uri = failure.request.uri.reveal();
+    let host = uri.authority().map_or(invocation.host(), |authority| authority.as_str());
+    Some(match failure.kind {
+        UnreachableKind::Name => format!("check the spelling of `{host}`, and the network"),
+        UnreachableKind::Connect => {
+            format!("check that a registry listens at `{host}`, and the proxy settings if there are any")
+        }
+        UnreachableKind::Tls => {
+            let said = failure.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
+            if said.contains("UnknownIssuer") || said.contains("CaUsedAsEndEntity") {
+                "give the certificate of its authority with `--ca-file FILE`, or switch verification off with `-k`"
+                    .into()
+            } else if said.contains("certificate expired") || said.contains("not valid yet") {
+                "renew the certificate, or correct this computer's clock".into()
+            } else if said.contains("not valid for name") {
+                format!("the certificate is for another name than `{host}`; use the name that it is for")
+            } else {
+                "check that the port is one for HTTPS; `--plain-http` speaks without TLS".into()
+            }
+        }
+        UnreachableKind::PlainHttp => {
+            "speak plain HTTP with `--plain-http`, if that is what the registry is meant to do".into()
+        }
+        UnreachableKind::TimedOut => "try again; check the network, the firewall and the proxy settings".into(),
+        UnreachableKind::Broken if matches!(invocation, Invocation::Pull(_)) => {
+            "try again: what has arrived is kept".into()
+        }
+        UnreachableKind::Broken => "try again: what has been pushed is kept".into(),
+    })
+}
+
+fn explain_refused(refused: &Refused, invocation: &Invocation) -> (Option<String>, Exit) {
+    let (host, name) = (invocation.host(), invocation.name());
+    let immutable = refused
+        .errors
+        .iter()
+        .any(|entry| entry.code.as_str() == "TAG_INVALID" || entry.message.to_ascii_lowercase().contains("immutable"));
+    let denied = |text: String| (Some(text), Exit::NotPermitted);
+    let failed = |text: &str| (Some(text.to_owned()), Exit::Failed);
+    match (refused.status.as_u16(), invocation) {
+        (_, Invocation::Push(_)) if immutable => failed("tags cannot be moved there: push under a new tag"),
+        (401, _) => denied(format!("log in with `spinreg login {host}`")),
+        (403, Invocation::Push(_)) => denied(format!(
+            "log in with `spinreg login {host}` as somebody who may push to `{name}`{}",
+            scope_of_ghcr(invocation)
+        )),
+        (403, Invocation::Pull(_)) => {
+            denied(format!("`{name}` may be private or not exist; log in with `spinreg login {host}`"))
+        }
+        (403, _) => (None, Exit::NotPermitted),
+        (405, _) => failed("the registry does not offer this; it may be read-only"),
+        (413, _) => failed("a file is larger than the registry, or a proxy before it, takes"),
+        (429, _) => failed("the registry limits how often it is asked; wait, log in, or lower `--concurrency`"),
+        (500.., _) => failed("the registry is in trouble; try again later"),
+        _ => (None, Exit::Failed),
+    }
+}
+
+fn scope_of_ghcr(invocation: &Invocation) -> &'static str {
+    if invocation.is_on("ghcr.io") { ", with a token that has `write:packages`" } else { "" }
+}
+
+#[cfg(test)]
+mod tests;

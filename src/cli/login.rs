@@ -1,0 +1,90 @@
+//! `spinreg login`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::context::Context;
+use super::credentials::{self, COMMAND_LINE};
+use super::failure::Problem;
+use super::misuse::Misuse;
+use super::options::Connection;
+use super::output;
+use super::server::Server;
+use crate::auth::{Credential, Environment, Found, Keychain as _, Proof, Secret, Sources};
+use crate::model::Registry;
+
+/// Log in to a registry.
+///
+/// The credentials are proved by a real request, and then saved where an installed `spin` finds them too. What is
+/// missing is asked for.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Login {
+    /// The registry: `HOST`, `HOST:PORT`, or a URL of it; `http://` means plain HTTP.
+    server: Server,
+
+    /// The user name [default: asked for].
+    #[arg(short, long, value_name = "USER")]
+    username: Option<String>,
+
+    /// The password or access token [default: asked for]. Other users of this computer may see it while the command
+    /// runs; `--password-stdin` hides it.
+    #[arg(short, long, conflicts_with = "password_stdin")]
+    password: Option<String>,
+
+    /// Read the password from standard input; one newline at its end is dropped.
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Login {
+    pub(super) fn registry(&self) -> &Registry {
+        &self.server.registry
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self { server, username, password, password_stdin, connection } = self;
+        let sources = Sources::new(&Environment::capture());
+        let store = sources.spin().ok_or(Misuse::NoHome)?;
+        // Before anybody is asked for anything: a file that cannot be read now could not be added to later.
+        store.credential(&server.registry, None).await?;
+
+        let username = username.map_or_else(credentials::ask_username, Ok)?;
+        if username.is_empty() {
+            return Err(Misuse::EmptySecret("user name").into());
+        }
+        if username.contains(':') {
+            return Err(Misuse::ColonInUsername(username).into());
+        }
+        let secret = match password {
+            Some(password) if password.is_empty() => return Err(Misuse::EmptySecret("password").into()),
+            Some(password) => Secret::new(password),
+            None if password_stdin => credentials::secret_from_stdin("password")?,
+            None => credentials::ask_secret("Password: ")?,
+        };
+
+        let credential = Credential::Password { username: username.clone(), secret: secret.clone() };
+        let found = Found { credential, source: COMMAND_LINE.to_owned() };
+        let warn = |text: &str| output::remark(&format!("warning: {text}"));
+        let client = Context::client(&connection, server.scheme, Arc::new(()), warn)?;
+        let proof = client.prove(&server.registry, &found).await?;
+        store.login(&server.registry, &username, &secret).await?;
+        if !context.quiet {
+            if proof == Proof::NotAsked {
+                output::remark(&format!("warning: `{server}` asks for no credentials, so these could not be checked"));
+            }
+            output::line(&format!("Successfully logged in as {username} to registry {server}"))?;
+        }
+        Ok(())
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg login ghcr.io
+  echo \"$TOKEN\" | spinreg login ghcr.io --username me --password-stdin
+  spinreg login --plain-http registry.lan:5000";

@@ -1,0 +1,83 @@
+//! Command lines that parse and still make no sense.
+
+use std::net::SocketAddr;
+
+use crate::model::{Location, ParseError};
+
+/// What is wrong with a command line, or with a variable that stands for a part of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misuse {
+    /// A digest cannot be chosen.
+    #[error("`{0}` names a digest, and a push makes its own")]
+    DigestTarget(Box<Location>),
+    /// A password without a user name.
+    #[error("there is a password and no user name")]
+    NoUsername,
+    /// A user name without a password, and nobody to ask.
+    #[error("there is no password, and no terminal to ask for one")]
+    NoPassword,
+    /// No credentials at all, and nobody to ask.
+    #[error("there is no user name, and no terminal to ask for one")]
+    NobodyToAsk,
+    /// A token and a password.
+    #[error("both `SPINREG_TOKEN` and `SPINREG_PASSWORD` are set")]
+    TwoSecrets,
+    /// Nothing where a password or token was expected.
+    #[error("the {0} is empty")]
+    EmptySecret(&'static str),
+    /// What came by standard input cannot be a password.
+    #[error("standard input is no {0}: it has {1}")]
+    StrangeSecret(&'static str, &'static str),
+    /// The separator of user name and password.
+    #[error("the user name `{0}` has a colon")]
+    ColonInUsername(String),
+    /// No place for credentials.
+    #[error("there is no home directory to keep credentials in")]
+    NoHome,
+    /// No place for the cache.
+    #[error("there is no home directory to keep a cache in")]
+    NoCache,
+    /// A variable that does not parse.
+    #[error("`{variable}` is not usable: {cause}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong with it.
+        cause: Box<ParseError>,
+    },
+    /// A variable that is no Unicode text.
+    #[error("`{0}` is no Unicode text")]
+    VariableEncoding(&'static str),
+    /// Everybody in the network could write.
+    #[error("`{0}` can be reached from other computers")]
+    OpenListener(SocketAddr),
+    /// A level of logging that does not exist.
+    #[error("`{0}` is no level of logging")]
+    LogLevel(String),
+}
+
+impl Misuse {
+    /// Says what to do instead.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::DigestTarget(_) => "name a tag: `REGISTRY/NAME:TAG`",
+            Self::NoUsername => "add `--username USER`, or set `SPINREG_USERNAME`",
+            Self::NoPassword => "pipe the password to `--password-stdin`, or set `SPINREG_PASSWORD`",
+            Self::NobodyToAsk => "add `--username USER --password-stdin` and pipe the password",
+            Self::TwoSecrets => "unset one of them",
+            Self::EmptySecret(_) => "check the command or the secret it comes from",
+            Self::StrangeSecret(..) => "pipe the secret alone, in one line",
+            Self::ColonInUsername(_) => "registries end the user name at the first colon",
+            Self::NoHome => "set `HOME`, or `XDG_CONFIG_HOME`",
+            Self::NoCache => "choose a cache with `--cache-dir DIR`, or set `HOME`",
+            Self::Variable { variable: "SOURCE_DATE_EPOCH", .. } => "set it to seconds since 1970, or unset it",
+            Self::Variable { .. } | Self::VariableEncoding(_) => "correct it or unset it",
+            Self::OpenListener(_) => {
+                "there is no access control: listen on 127.0.0.1, or add `--insecure-listen` in a network you trust"
+            }
+            Self::LogLevel(_) => {
+                "use `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL`, separated by commas"
+            }
+        }
+    }
+}

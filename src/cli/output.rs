@@ -1,0 +1,23 @@
+//! Results: standard output and nothing else.
+
+use std::io::{self, Write as _};
+
+use crate::error::Error;
+
+/// Prints one line of result. A reader who has gone away has had enough: that is success.
+///
+/// # Errors
+///
+/// [`Error::Io`] where standard output cannot be written, as on a full disk.
+pub(crate) fn line(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one line for people on standard error; where nobody listens, nothing is lost.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}

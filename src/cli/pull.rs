@@ -1,0 +1,69 @@
+//! `spinreg pull`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::Problem;
+use super::options::{Account, CacheDir, Connection, Transfer};
+use super::status::Status;
+use super::{credentials, endpoint, output};
+use crate::copy::copy;
+use crate::model::{Location, Platform};
+
+/// Pull a Spin application into Spin's cache.
+///
+/// An installed `spin` finds everything there. What is there already is not fetched again, and a transfer that was
+/// interrupted goes on where it ended.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Pull {
+    /// What to pull: `REGISTRY/NAME[:TAG][@DIGEST]`, or `oci:DIRECTORY[:TAG]` for an OCI image layout; the tag `latest` if
+    /// neither tag nor digest is named.
+    reference: Location,
+
+    #[command(flatten)]
+    cache: CacheDir,
+    #[command(flatten)]
+    transfer: Transfer,
+    #[command(flatten)]
+    account: Account,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Pull {
+    pub(super) fn reference(&self) -> &Location {
+        &self.reference
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self { reference, cache, transfer, account, connection } = self;
+        let cache = cache.open()?;
+        let given = credentials::given(&account, &reference)?;
+        let status = Arc::new(Status::begin(context.voice, ("pulling", "pulled"), reference.to_string()));
+        let source = endpoint::source(&reference, given, &connection, &status).await?;
+        let application = cache.application(&endpoint::cached_as(&reference));
+        let mut options = transfer.options(&status);
+        options.platforms = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture)).to_vec();
+        let id = endpoint::identifier(&reference);
+        let summary = copy(&source, &id, &application, None, &options).await?;
+        status.finish();
+        output::line(&if context.quiet {
+            endpoint::pinned(&reference, summary.root.digest)
+        } else {
+            "Successfully pulled the app from the registry".to_owned()
+        })?;
+        Ok(())
+    }
+}
+
+/// What an index may have for us, the first preferred.
+const PLATFORMS: [(&str, &str); 3] = [("wasip1", "wasm"), ("wasip2", "wasm"), ("wasi", "wasm")];
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg pull ghcr.io/me/app:v1
+  spinreg pull --cache-dir cache localhost:5000/app:v1
+  spinreg pull oci:out:v1             (from a directory that `push` or another tool wrote)";

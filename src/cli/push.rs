@@ -1,0 +1,210 @@
+//! `spinreg push`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::context::Context;
+use super::credentials::{self, variable};
+use super::failure::Problem;
+use super::misuse::Misuse;
+use super::options::{self, Account, Annotation, CacheDir, Connection, Transfer};
+use super::status::Status;
+use super::{endpoint, output};
+use crate::copy::copy;
+use crate::error::Error;
+use crate::model::{Location, ParseError};
+use crate::spin::{self, Archives, Created, LoadOptions, Outside, PackOptions};
+
+/// Push a Spin application to a registry.
+///
+/// The same application gives the same digest on every computer, and an unchanged one costs a single request.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Push {
+    /// Where to: `REGISTRY/NAME[:TAG]`, or `oci:DIRECTORY[:TAG]` for an OCI image layout; the tag `latest` if none is named.
+    reference: Location,
+
+    /// The application: a `spin.toml`, or a directory with one [default: `spin.toml` here or in a directory above].
+    #[arg(short = 'f', long = "from", alias = "file", value_name = "FILE_OR_DIR")]
+    from: Option<PathBuf>,
+
+    /// The build profile, as defined under `[component.NAME.profile.PROFILE]` [default: none].
+    #[arg(long)]
+    profile: Option<String>,
+
+    /// An annotation of the manifest; the first `=` ends the key; may be repeated.
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    annotations: Vec<Annotation>,
+
+    /// When it was made, as RFC 3339 or in seconds since 1970 [env: SOURCE_DATE_EPOCH] [default: not said, so that the
+    /// digest depends on the content alone].
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    created: Option<Created>,
+
+    /// Let the manifest name files outside the application's directory, which others may not have [default: refused].
+    #[arg(long)]
+    allow_outside_sources: bool,
+
+    #[command(flatten)]
+    cache: CacheDir,
+    #[command(flatten)]
+    transfer: Transfer,
+    #[command(flatten)]
+    account: Account,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Push {
+    pub(super) fn reference(&self) -> &Location {
+        &self.reference
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self {
+            reference,
+            from,
+            profile,
+            annotations,
+            created,
+            allow_outside_sources,
+            cache: _,
+            transfer,
+            account,
+            connection,
+        } = self;
+        let tag = endpoint::tag(&reference)?;
+        let created = match created {
+            Some(created) => Some(created),
+            None => created_from(variable("SOURCE_DATE_EPOCH")?)?,
+        };
+        let archives = archives_from(variable("SPIN_OCI_ARCHIVE_LAYERS")?.as_deref());
+        let given = credentials::given(&account, &reference)?;
+        let status = Arc::new(Status::begin(context.voice, ("pushing", "pushed"), reference.to_string()));
+
+        let outside = if allow_outside_sources { Outside::Allowed } else { Outside::Refused };
+        let app = spin::load(&manifest(from)?, &LoadOptions { profile, outside }).await?;
+        app.warnings().iter().for_each(|warning| status.warn(&warning.to_string()));
+        let annotations = options::annotations(annotations);
+        let package =
+            spin::pack(&app, &PackOptions { annotations, created, archives, ..PackOptions::default() }).await?;
+
+        let target = endpoint::target(&reference, given, &connection, &status).await?;
+        let options = transfer.options(&status);
+        let summary = copy(&package, &package.identifier(), &target, Some(&tag), &options).await?;
+        status.finish();
+        output::line(&if context.quiet {
+            endpoint::pinned(&reference, summary.root.digest)
+        } else {
+            format!("Pushed with digest {}", summary.root.digest)
+        })?;
+        Ok(())
+    }
+}
+
+fn created_from(epoch: Option<String>) -> Result<Option<Created>, Misuse> {
+    let parsed = epoch.map(|text| seconds(&text).and_then(Created::from_epoch)).transpose();
+    parsed.map_err(|cause| Misuse::Variable { variable: "SOURCE_DATE_EPOCH", cause: Box::new(cause) })
+}
+
+/// Reads what `--created` takes: seconds, or a date and time.
+fn moment(text: &str) -> Result<Created, ParseError> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return seconds(text).and_then(Created::from_epoch);
+    }
+    text.parse()
+}
+
+fn seconds(text: &str) -> Result<u64, ParseError> {
+    // `u64` by itself would also take a `+`.
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let parsed = digits.and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| ParseError::new("moment", text, "seconds since 1970"))
+}
+
+fn archives_from(variable: Option<&str>) -> Archives {
+    match variable {
+        None | Some("" | "0") => Archives::WhenNeeded,
+        Some(_) => Archives::Always,
+    }
+}
+
+/// Returns the manifest to push: what was named, or the nearest `spin.toml` from here upwards.
+fn manifest(named: Option<PathBuf>) -> Result<PathBuf, Error> {
+    if let Some(path) = named {
+        return Ok(path);
+    }
+    let here = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
+    let is_there = |path: &Path| path.try_exists().unwrap_or_default();
+    Ok(search(&here, is_there).unwrap_or_else(|| PathBuf::from(MANIFEST)))
+}
+
+/// Looks for a manifest as Spin does: here and upwards, not beyond the root of a Git repository.
+fn search(here: &Path, is_there: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    for directory in here.ancestors().take(MAX_LEVELS) {
+        let manifest = directory.join(MANIFEST);
+        if is_there(&manifest) {
+            return Some(manifest);
+        }
+        if is_there(&directory.join(".git")) {
+            return None;
+        }
+    }
+    None
+}
+
+const MANIFEST: &str = "spin.toml";
+/// As many levels as Spin looks at.
+const MAX_LEVELS: usize = 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg push ghcr.io/me/app:v1
+  spinreg push -f app/spin.toml --annotation org.opencontainers.image.source=https://github.com/me/app ghcr.io/me/app:v1
+  spinreg push oci:out:v1             (into a directory, for other tools)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_is_looked_for_up_to_the_git_root() {
+        for (there, found) in [
+            (vec!["/a/b/c/spin.toml", "/a/spin.toml"], Some("/a/b/c/spin.toml")),
+            (vec!["/a/spin.toml"], Some("/a/spin.toml")),
+            (vec!["/a/spin.toml", "/a/b/.git"], None),
+            (vec!["/a/spin.toml", "/a/.git"], Some("/a/spin.toml")),
+            (vec![], None),
+        ] {
+            let is_there = |path: &Path| there.iter().any(|known| Path::new(known) == path);
+            assert_eq!(search(Path::new("/a/b/c"), is_there), found.map(PathBuf::from), "{there:?}");
+        }
+    }
+
+    #[test]
+    fn variables_are_understood() {
+        for (text, archives) in [
+            (None, Archives::WhenNeeded),
+            (Some(""), Archives::WhenNeeded),
+            (Some("0"), Archives::WhenNeeded),
+            (Some("1"), Archives::Always),
+        ] {
+            assert_eq!(archives_from(text), archives, "{text:?}");
+        }
+        assert!(matches!(created_from(None), Ok(None)));
+        for (text, year) in [("0", "1970-"), ("1767225600", "2026-")] {
+            let created = created_from(Some(text.into())).expect(text).expect("it is set");
+            assert!(created.to_string().starts_with(year), "{created}");
+            assert_eq!(moment(text), Ok(created));
+        }
+        for text in ["soon", "-1", "+1", "1.5", "99999999999999999999", "2026-01-31T12:00:00Z"] {
+            assert!(matches!(created_from(Some(text.into())), Err(Misuse::Variable { .. })), "{text}");
+        }
+        assert!(moment("2026-01-31T12:00:00Z").is_ok());
+        for text in ["", "soon", "2026-01-31", "99999999999999999999"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `spinreg serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::Problem;
+use super::misuse::Misuse;
+use super::output;
+use crate::error::Error;
+use crate::serve::{Exchange, Registry, Server, ServerOptions};
+
+/// Run a registry on this computer.
+///
+/// Every repository is an OCI image layout directory below DIR, which other tools can read. There is no access control.
+/// Ctrl-C lets open requests end, for 10 seconds at most; a second one ends at once.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// The directory that holds the repositories; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+
+    /// The address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+
+    /// Let other computers in: everybody who can reach the address may read, write and delete.
+    #[arg(long)]
+    insecure_listen: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        if !self.listen.ip().is_loopback() && !self.insecure_listen {
+            return Err(Misuse::OpenListener(self.listen).into());
+        }
+        let registry = Registry::open(self.dir.as_path()).await?;
+        let mut options = ServerOptions::default();
+        if !context.quiet {
+            options.observer = Some(std::sync::Arc::new(|exchange: &Exchange| output::remark(&exchange.to_string())));
+        }
+        let server = Server::bind(self.listen, registry, options).await?;
+        // Needed even when quiet: with port 0 nobody else knows it.
+        output::remark(&format!("serving `{}` at http://{}", self.dir.display(), server.address()));
+        let mut interrupts = Interrupts::listen()?;
+        let mut second = Interrupts::listen()?;
+        let hurried = async {
+            second.next().await;
+            second.next().await;
+        };
+        tokio::select! {
+            () = server.run(async move { interrupts.next().await }) => {}
+            () = hurried => {}
+        }
+        Ok(())
+    }
+}
+
+/// Requests of the system, or of the person before it, to end.
+struct Interrupts {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    #[cfg(unix)]
+    fn listen() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Error::io("listen for", "signals", error);
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a way to be told, the process is ended from outside.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg serve --dir registry
+  spinreg serve --dir registry --listen 127.0.0.1:0
+  spinreg serve --dir registry --listen 0.0.0.0:5000 --insecure-listen";
