@@ -1,3 +1,122 @@
-//! Tests.
+//! The same promises against programs that we did not write. `protocol-tests/peers.tsv` pins them; a missing one is a
+//! failure.
 
-fn main() {}
+mod support;
+
+use spinreg::Digest;
+use support::cli::Cli;
+use support::front::Front;
+use support::peers::{self, Door, Foreign, Speech};
+use support::scenario::{app, main_job, push};
+use support::tls::Authority;
+
+const USER: &str = "ada";
+const PASSWORD: &str = "correct horse";
+
+async fn login(cli: &Cli, registry: &str, flags: &[&str]) {
+    let wrong = [&["login", registry, "-u", USER, "--password-stdin"], flags].concat();
+    let complaint = cli.run_with_input(&wrong, "incorrect horse\n").await.failure(4);
+    assert!(complaint.contains("`ada`"), "{complaint}");
+    let printed = cli.run_with_input(&wrong, &format!("{PASSWORD}\n")).await.success();
+    assert_eq!(printed, format!("Successfully logged in as {USER} to registry {registry}\n"));
+}
+
+async fn open_and_guarded(name: &str) {
+    let open = Foreign::distribution(name, Door::Open, &Speech::Plain).await;
+    main_job(&Cli::new(), &open.address().to_string(), &[]).await;
+
+    let guarded = Foreign::distribution(name, Door::Basic, &Speech::Plain).await;
+    let registry = guarded.address().to_string();
+    let cli = Cli::new().secret(PASSWORD).secret("incorrect horse");
+    let refused = cli.run(["push", "-f", &app("static-site"), &format!("{registry}/a/b:v1")]).await.failure(4);
+    assert!(refused.contains("spinreg login"), "{refused}");
+    login(&cli, &registry, &[]).await;
+    main_job(&cli, &registry, &[]).await;
+    cli.run(["logout", &registry]).await.success();
+    let refused = cli.run(["pull", &format!("{registry}/apps/static-site:v1"), "--cache-dir", "other"]).await;
+    refused.failure(4);
+}
+
+#[tokio::test]
+async fn docker_registry_open_and_with_htpasswd() {
+    open_and_guarded("docker-registry").await;
+}
+
+#[tokio::test]
+async fn distribution_open_and_with_htpasswd() {
+    open_and_guarded("distribution").await;
+}
+
+#[tokio::test]
+async fn distribution_over_tls_with_an_authority_of_its_own() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.server_files();
+    let speech = Speech::Tls { certificate, key };
+    let registry = Foreign::distribution("distribution", Door::Basic, &speech).await;
+    let name = format!("localhost:{}", registry.address().port());
+    let ca = authority.file();
+    let ca = ca.to_str().expect("a path");
+    let cli = Cli::new().secret(PASSWORD).secret("incorrect horse");
+    let stranger = cli.run(["pull", &format!("{name}/a/b")]).await.failure(6);
+    assert!(stranger.contains("--ca-file"), "{stranger}");
+    login(&cli, &name, &["--ca-file", ca]).await;
+    main_job(&cli, &name, &["--ca-file", ca]).await;
+    main_job(&cli, &name, &["-k"]).await;
+}
+
+#[tokio::test]
+async fn cranes_registry() {
+    let registry = Foreign::crane().await;
+    main_job(&Cli::new(), &registry.address().to_string(), &[]).await;
+}
+
+/// Another client reads what we push, and finds every byte to be what its digest says.
+#[tokio::test]
+async fn crane_and_skopeo_accept_what_we_push() {
+    let registry = Foreign::distribution("distribution", Door::Open, &Speech::Plain).await;
+    let cli = Cli::new();
+    let room = tempfile::tempdir().expect("a temporary directory");
+    for name in ["static-site", "inline-trigger", "big-assets"] {
+        let reference = format!("{}/apps/{name}:v1", registry.address());
+        let digest = push(&cli, &app(name), &reference, &[]).await;
+        let docker_config = [("DOCKER_CONFIG", room.path())];
+        let manifest = peers::run("crane", &["manifest", &reference], &docker_config).await;
+        assert_eq!(Digest::of(manifest.as_bytes()), digest, "crane reads other bytes");
+        peers::run("crane", &["validate", "--remote", &reference], &docker_config).await;
+
+        let layout = room.path().join(name);
+        let (from, to) = (format!("docker://{reference}"), format!("oci:{}:v1", layout.display()));
+        peers::run("skopeo", &["copy", "--src-tls-verify=false", &from, &to], &[]).await;
+        // And back: what skopeo laid out, we pull.
+        let quiet = cli.run(["pull", "--quiet", &to, "--cache-dir", name]).await.success();
+        assert!(quiet.trim_end().ends_with(&format!("@{digest}")), "{quiet}");
+    }
+}
+
+/// What crane and skopeo push, we pull.
+#[tokio::test]
+async fn we_accept_what_crane_and_skopeo_push() {
+    let registry = Foreign::distribution("distribution", Door::Open, &Speech::Plain).await;
+    let cli = Cli::new();
+    let layout = cli.path("tmp/layout");
+    let target = format!("oci:{}:v1", layout.display());
+    let digest = push(&cli, &app("static-site"), &target, &[]).await;
+    let by_crane = format!("{}/by/crane:v1", registry.address());
+    peers::run("crane", &["push", layout.to_str().expect("a path"), &by_crane], &[("DOCKER_CONFIG", layout.as_path())])
+        .await;
+    let by_skopeo = format!("{}/by/skopeo:v1", registry.address());
+    let to = format!("docker://{by_skopeo}");
+    peers::run("skopeo", &["copy", "--preserve-digests", "--dest-tls-verify=false", &target, &to], &[]).await;
+    for reference in [by_crane, by_skopeo] {
+        let quiet = cli.run(["pull", "--quiet", &reference]).await.success();
+        assert!(quiet.trim_end().ends_with(&format!("@{digest}")), "{quiet}");
+    }
+}
+
+/// The wire cost holds against a registry of another make as well.
+#[tokio::test]
+async fn requests_to_docker_registry_are_those_we_promise() {
+    let registry = Foreign::distribution("docker-registry", Door::Open, &Speech::Plain).await;
+    let front = Front::before(registry.address()).start().await;
+    support::transcript::main_job(&front).await;
+}

@@ -1,3 +1,50 @@
-//! Tests.
+//! Everything that crosses a socket, a disk or a process: one binary, Rust alone is enough to run it.
 
-fn main() {}
+/// The dependencies, their number, and the manners of the sources.
+mod dependencies;
+/// The architecture: which floor may look at which.
+mod floors;
+
+/// Who we are: challenges, tokens, refusals, proofs.
+mod auth;
+/// Ways through proxies.
+mod proxy;
+/// Where requests may be sent on to, and with what.
+mod redirect;
+/// What is tried again, how often, and what is not.
+mod retry;
+/// Who is believed, and what a peer speaks.
+mod tls;
+
+/// The writer: resume, poison, lies, two processes, a kill, a full disk.
+mod ingest;
+/// Image layouts: ours, other tools', broken ones.
+mod layout;
+/// Uploads: plans carried out against registries that play by other rules.
+mod upload;
+
+/// Spin's cache: filled as Spin fills it, read as Spin left it.
+mod cache;
+/// Manifests and mounts, good and bad.
+mod load;
+/// Packing: what Spin makes of the same applications.
+mod pack;
+/// The embedded registry, request by request.
+mod serve;
+/// Archive layers: what is taken out of them, and what is not.
+mod unpack;
+
+/// The tool's words: help, wrong input, exit codes.
+mod cli;
+/// What `-k` does, and what it does not.
+mod insecure;
+/// Logins: proved, saved, found, removed.
+mod login;
+/// Push and pull from end to end.
+mod main_job;
+/// Pulls on bad days.
+mod pull;
+/// The wire cost of push and pull, pinned.
+mod transcripts;
+
+mod support;

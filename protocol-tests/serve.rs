@@ -1,0 +1,71 @@
+//! The embedded registry over loopback, by a client that shares nothing with ours.
+
+mod content;
+mod hostile;
+mod http;
+mod uploads;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use spinreg::model::{Algorithm, Digest};
+use spinreg::serve::{Exchange, References, Registry, Server, ServerOptions};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A registry on a loopback port, over a directory of its own or a given one.
+struct Served {
+    address: std::net::SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    async fn over(root: &Path) -> Self {
+        Self::with(root, References::Unchecked).await
+    }
+
+    async fn with(root: &Path, references: References) -> Self {
+        let registry = Registry::open(root).await.expect("a directory").with_references(references);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let noted = lines.clone();
+        let mut options = ServerOptions::default();
+        options.observer = Some(Arc::new(move |exchange: &Exchange| {
+            noted.lock().expect("nobody panics while noting").push(exchange.to_string());
+        }));
+        let loopback = "127.0.0.1:0".parse().expect("an address");
+        let server = Server::bind(loopback, registry, options).await.expect("a loopback port");
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        Self { address, lines, stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("the server runs");
+        self.task.await.expect("the server does not panic");
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("nobody panics while noting").clone()
+    }
+}
+
+fn temporary() -> TempDir {
+    TempDir::new().expect("a temporary directory")
+}
+
+/// Bytes that are nowhere the same, so that a piece in the wrong place shows.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+}
+
+fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    Digest::of_with(algorithm, bytes)
+}
+
+const BOTH: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];

@@ -1,0 +1,246 @@
+//! The real tool in a home of its own.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+/// A home directory, an environment with nothing else in it, and secrets that must not show.
+pub(crate) struct Cli {
+    home: TempDir,
+    environment: Vec<(OsString, OsString)>,
+    secrets: Vec<String>,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) status: ExitStatus,
+}
+
+impl Cli {
+    pub(crate) fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        for directory in ["home", "config", "cache", "data", "run", "tmp", "work"] {
+            std::fs::create_dir(home.path().join(directory)).expect("a directory in a temporary directory");
+        }
+        Self { home, environment: Vec::new(), secrets: Vec::new() }
+    }
+
+    /// Sets a variable for all further runs.
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Fails each run whose output has this text, or its base64 form, anywhere.
+    pub(crate) fn secret(mut self, secret: &str) -> Self {
+        assert!(secret.len() >= 8, "`{secret}` is too short to be told from other text");
+        self.secrets.push(secret.to_owned());
+        self
+    }
+
+    /// Returns a path in the room: `home`, `config`, `cache`, `data`, `run`, `tmp` or `work` and what is below.
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    /// Runs the tool with these arguments, in `work`.
+    pub(crate) async fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        self.start(arguments, None).wait().await
+    }
+
+    /// Runs the tool with these arguments and something to read.
+    pub(crate) async fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Run {
+        self.start(arguments, Some(input.to_owned())).wait().await
+    }
+
+    /// Starts the tool and leaves it running.
+    pub(crate) fn start<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: Option<String>,
+    ) -> Running {
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = self.command(arguments).stdin(stdin).spawn().expect("the tool was built with its tests");
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            tokio::spawn(async move {
+                // The tool may well end before it has read everything.
+                let _unread = stdin.write_all(input.as_bytes()).await;
+            });
+        }
+        let stdout = read(child.stdout.take().expect("a pipe"));
+        let stderr = read(child.stderr.take().expect("a pipe"));
+        Running { child, stdout, stderr, secrets: self.secrets.clone() }
+    }
+
+    /// Starts `spinreg serve` on a loopback port, over a directory of its own.
+    pub(crate) async fn serve(&self) -> Serving {
+        let directory = self.path("data/registry");
+        let mut command = self.command(["serve", "--listen", "127.0.0.1:0", "--dir"]);
+        let mut child = command.arg(directory).stdin(Stdio::null()).spawn().expect("the tool was built with its tests");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let registry = loop {
+            let line = lines.next_line().await.expect("a pipe").expect("the registry says where it listens");
+            if let Some((_, address)) = line.split_once("http://") {
+                break address.trim_end_matches('/').to_owned();
+            }
+        };
+        let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Serving { registry, _child: child, _drain: drain }
+    }
+
+    fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spinreg"));
+        command.args(arguments).env_clear().current_dir(self.path("work"));
+        // Loaders and credential helpers need a path; nothing else of this environment gets through.
+        for name in ["PATH", "LD_LIBRARY_PATH", "SystemRoot"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("HOME", self.path("home"));
+        for (name, directory) in [
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_CACHE_HOME", "cache"),
+            ("XDG_DATA_HOME", "data"),
+            ("XDG_RUNTIME_DIR", "run"),
+            ("TMPDIR", "tmp"),
+        ] {
+            command.env(name, self.path(directory));
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+}
+
+/// `spinreg serve` at work; dropping it kills it.
+pub(crate) struct Serving {
+    registry: String,
+    _child: Child,
+    _drain: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Returns `127.0.0.1:PORT`.
+    pub(crate) fn registry(&self) -> &str {
+        &self.registry
+    }
+}
+
+/// The tool at work; dropping it kills it.
+pub(crate) struct Running {
+    child: Child,
+    stdout: JoinHandle<Vec<u8>>,
+    stderr: JoinHandle<Vec<u8>>,
+    secrets: Vec<String>,
+}
+
+impl Running {
+    /// Kills the tool (SIGKILL) and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> Run {
+        self.child.start_kill().expect("the tool still runs");
+        self.wait().await
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn wait(mut self) -> Run {
+        let end = async {
+            let status = self.child.wait().await.expect("the tool was started");
+            (status, self.stdout.await.expect("a pipe"), self.stderr.await.expect("a pipe"))
+        };
+        let (status, stdout, stderr) = tokio::time::timeout(WATCHDOG, end).await.expect("the tool hangs");
+        let run = Run { stdout: text(stdout), stderr: text(stderr), status };
+        for secret in &self.secrets {
+            run.assert_hides(secret);
+        }
+        run
+    }
+}
+
+impl Run {
+    /// Returns the exit code; `None` after a signal.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Fails the test unless the tool succeeded; returns what it printed.
+    #[track_caller]
+    pub(crate) fn success(self) -> String {
+        assert!(self.status.success(), "the tool failed: {self}");
+        self.stdout
+    }
+
+    /// Fails the test unless the tool ended with `code` and nothing on stdout; returns what it complained.
+    #[track_caller]
+    pub(crate) fn failure(self, code: i32) -> String {
+        assert_eq!(self.code(), Some(code), "the tool ended otherwise: {self}");
+        assert!(self.stdout.is_empty(), "results of a failure: {self}");
+        self.stderr
+    }
+
+    fn assert_hides(&self, secret: &str) {
+        use base64::Engine as _;
+        use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+        // Credentials are mostly shown as `user:secret` in base64, where the alignment is not known: three ways.
+        let shifted = (0..3usize).flat_map(|shift| {
+            let padded = [&vec![b'x'; shift], secret.as_bytes()].concat();
+            // The first characters depend on what comes before, the last ones on what follows.
+            let inner = |text: String| text[(shift * 4).div_ceil(3)..text.len() - 2].to_owned();
+            [inner(BASE64_STANDARD_NO_PAD.encode(&padded)), inner(BASE64_URL_SAFE_NO_PAD.encode(&padded))]
+        });
+        for form in shifted.chain([secret.to_owned()]) {
+            assert!(!self.stdout.contains(&form) && !self.stderr.contains(&form), "a secret shows: {self}");
+        }
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n--- stdout\n{}--- stderr\n{}", self.status, self.stdout, self.stderr)
+    }
+}
+
+/// A tool that hangs must not hang the tests; nothing waits this long otherwise.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+fn read(mut pipe: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> JoinHandle<Vec<u8>> {
+    tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).await.expect("a pipe to our own process");
+        bytes
+    })
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("the tool prints UTF-8")
+}
+
+#[test]
+fn secrets_are_found_in_any_clothes() {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    let run = |stderr: String| Run { stdout: String::new(), stderr, status: ExitStatus::default() };
+    run("all is well".into()).assert_hides("correct-horse");
+    for shown in [
+        "password correct-horse".to_owned(),
+        BASE64_STANDARD.encode("ada:correct-horse"),
+        BASE64_STANDARD.encode("al:correct-horse"),
+        BASE64_STANDARD.encode("a:correct-horse"),
+    ] {
+        let run = run(shown);
+        assert!(std::panic::catch_unwind(|| run.assert_hides("correct-horse")).is_err(), "{run}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Programs that we did not write: where they are, and registries among them at work.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::root;
+
+/// Returns the program of a peer that `peers.tsv` pins; a missing one fails the test.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let pins = include_str!("../peers.tsv");
+    let row = pins.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect::<Vec<_>>());
+    let Some(row) = row.into_iter().find(|row| row.first() == Some(&name)) else {
+        panic!("`{name}` is not in peers.tsv");
+    };
+    let path = match row[1] {
+        "apt" => Path::new("/usr/bin").join(name),
+        "go" => {
+            let folder = std::env::var_os("SPINREG_PEERS").map_or_else(|| root("target/peers/bin"), PathBuf::from);
+            folder.join(row[2].rsplit('/').next().expect("a package has a name"))
+        }
+        other => panic!("peers.tsv: `{other}` is neither apt nor go"),
+    };
+    assert!(path.is_file(), "the peer `{name}` is missing at `{}`: `bash .ci/run peers` installs it", path.display());
+    path
+}
+
+/// Who may use a registry of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Open,
+    /// `fixtures/htpasswd`: `ada` with the password `correct horse`.
+    Basic,
+}
+
+/// How a registry of the tests speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    Plain,
+    Tls { certificate: PathBuf, key: PathBuf },
+}
+
+/// A registry of another make, on a loopback port of its own; ended when it is dropped.
+pub(crate) struct Foreign {
+    address: SocketAddr,
+    _child: Child,
+    _drain: JoinHandle<()>,
+    _data: TempDir,
+}
+
+impl Foreign {
+    /// Starts `docker-registry` or `distribution`, which read the same configuration.
+    pub(crate) async fn distribution(name: &str, door: Door, speech: &Speech) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let auth = match door {
+            Door::Open => String::new(),
+            Door::Basic => {
+                format!("auth:\n  htpasswd:\n    realm: spinreg\n    path: {}\n", root("fixtures/htpasswd").display())
+            }
+        };
+        let tls = match speech {
+            Speech::Plain => String::new(),
+            Speech::Tls { certificate, key } => {
+                format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
+            }
+        };
+        let configuration = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
+             http:\n  addr: 127.0.0.1:0\n{tls}{auth}",
+            data.path().join("data").display(),
+        );
+        let file = data.path().join("config.yml");
+        std::fs::write(&file, configuration).expect("a file in a temporary directory");
+        let mut command = Command::new(program(name));
+        command.arg("serve").arg(file).env_clear().env("OTEL_TRACES_EXPORTER", "none");
+        Self::start(command, "listening on 127.0.0.1:", data).await
+    }
+
+    /// Starts the registry that comes with crane.
+    pub(crate) async fn crane() -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(program("crane"));
+        command.args(["registry", "serve", "--address", "127.0.0.1:0", "--disk"]).arg(data.path());
+        Self::start(command, "serving on port ", data).await
+    }
+
+    /// Waits for the line that tells the port, and goes on reading, so that the registry never waits for us.
+    async fn start(mut command: Command, before: &'static str, data: TempDir) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the peer starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut heard = Vec::new();
+        let port: u16 = loop {
+            let Some(line) = lines.next_line().await.expect("a pipe") else {
+                panic!("the registry ended before it listened:\n{}", heard.join("\n"));
+            };
+            if let Some((_, rest)) = line.split_once(before) {
+                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                break digits.parse().expect("a port");
+            }
+            heard.push(line);
+        };
+        let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { address: ([127, 0, 0, 1], port).into(), _child: child, _drain: drain, _data: data }
+    }
+
+    /// Returns `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Runs a foreign client to its end and returns what it printed.
+pub(crate) async fn run(name: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> String {
+    let mut command = Command::new(program(name));
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.expect("the peer starts");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} {arguments:?}: {}\n{stdout}{stderr}", output.status);
+    stdout.into_owned()
+}
