@@ -17,6 +17,9 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// How long tests let a transport wait for a peer that never does anything.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 
+/// A transport that hangs must not hang the tests; nothing waits this long otherwise.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
 /// Makes a transport; `change` has the last word.
 pub(crate) fn transport(change: impl FnOnce(&mut Options)) -> Transport {
     let mut options = Options { proxies: Proxies::none(), ..Options::default() };
@@ -46,7 +49,8 @@ pub(crate) fn get(uri: &Uri) -> Request<Payload> {
 
 /// Sends a request with a budget of its own.
 pub(crate) async fn send(transport: &Transport, request: Request<Payload>) -> Result<Response<Body>, Error> {
-    transport.send(request, &mut transport.budget()).await
+    let mut budget = transport.budget();
+    tokio::time::timeout(WATCHDOG, transport.send(request, &mut budget)).await.expect("the transport hangs")
 }
 
 /// Reads a body: what came, and how it ended.
