@@ -100,11 +100,13 @@ impl Progress for Status {
             Voice::Live => {
                 if planned {
                     self.bar.set_style(style(PLANNED));
+                    // What came before moved nothing, and would count as slowness.
+                    self.bar.reset_eta();
                 }
                 self.bar.set_length(tally.total());
                 self.bar.set_position(tally.position());
                 if !matches!(event, Event::Moved { .. }) {
-                    self.bar.set_message(format!("{} {} {}", self.words.0, self.what, tally.current()));
+                    self.bar.set_message(tally.current());
                 }
             }
         }
@@ -122,6 +124,6 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 const UNPLANNED: &str = "{spinner} {msg}";
-const PLANNED: &str = "[{bar:20}] {bytes} of {total_bytes}, {bytes_per_sec} · {wide_msg}";
+const PLANNED: &str = "[{bar:12}] {bytes} of {total_bytes}, {bytes_per_sec}, {wide_msg}";
 /// Fast enough to look alive, slow enough for a slow terminal.
 const TICK: Duration = Duration::from_millis(120);
