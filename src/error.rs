@@ -162,10 +162,7 @@ impl fmt::Display for Mismatch {
             }
             Actual::Long => write!(f, "content of `{}` is longer than its {} bytes", expected.digest, expected.size)?,
         }
-        match place {
-            Place::Unknown => Ok(()),
-            place => write!(f, " ({place})"),
-        }
+        f.write_str(&place.parenthesis())
     }
 }
 
@@ -193,7 +190,7 @@ impl fmt::Display for Place {
 
 /// Something asked for by name that is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} is not in {place}{}", said(errors))]
+#[error("{what} was not found{}{}", place.parenthesis(), said(errors))]
 pub struct Missing {
     /// What was asked for, as in "manifest `v1`".
     pub what: String,
@@ -323,6 +320,14 @@ impl fmt::Display for UnreachableKind {
 }
 
 impl Place {
+    /// Prints as an addition to a sentence; an unknown place adds nothing.
+    fn parenthesis(&self) -> String {
+        match self {
+            Self::Unknown => String::new(),
+            place => format!(" ({place})"),
+        }
+    }
+
     /// Names a file.
     pub fn file(path: &Path) -> Self {
         Self::File(path.to_owned())
@@ -378,7 +383,10 @@ mod tests {
                 Error::from(Box::new(refused)),
                 "the registry answered 403 Forbidden: DENIED: no\u{fffd}[31m way (PUT https://r.example/v2/a/manifests/v1?sig=…)",
             ),
-            (Error::from(Box::new(missing)), "manifest `v1` is not in PUT https://r.example/v2/a/manifests/v1?sig=…"),
+            (
+                Error::from(Box::new(missing)),
+                "manifest `v1` was not found (PUT https://r.example/v2/a/manifests/v1?sig=…)",
+            ),
             (
                 Error::from(Box::new(unmet)),
                 "r.example does not accept `ada` from the command line (PUT https://r.example/v2/a/manifests/v1?sig=…)",
