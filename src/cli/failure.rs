@@ -222,7 +222,10 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
 }
 
 fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{
+        AddrInUse, AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
+    };
     let path = failure.path.display();
     let kept = if matches!(invocation, Invocation::Pull(_)) { "; what has arrived is kept" } else { "" };
     match (failure.source.kind(), invocation) {
@@ -230,8 +233,11 @@ fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
         (PermissionDenied | ReadOnlyFilesystem, Invocation::Pull(_)) => {
             Some(format!("make `{path}` writable, or choose another cache with `--cache-dir DIR`"))
         }
+        (AlreadyExists | NotADirectory | NotFound, Invocation::Pull(_)) if failure.doing.starts_with("create") => {
+            Some("choose another cache with `--cache-dir DIR`".to_owned())
+        }
         (PermissionDenied | ReadOnlyFilesystem, _) => Some(format!("check who may read and write `{path}`")),
-        (io::ErrorKind::AddrInUse, Invocation::Serve) => {
+        (AddrInUse, Invocation::Serve) => {
             Some("another program listens there; choose another address with `--listen`".to_owned())
         }
         _ => None,

@@ -15,7 +15,7 @@ use crate::spin::Cache;
 /// Flags of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Print nothing but the result, and for push and pull the result is REF@DIGEST alone.
+    /// Print only what a script needs: REF@DIGEST after push and pull, otherwise nothing. Warnings and errors stay.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 

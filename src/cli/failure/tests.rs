@@ -129,6 +129,12 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
         (mismatch(file(), other).into(), push(), Exit::Integrity, "changed meanwhile"),
         (disk(io::ErrorKind::StorageFull).into(), pull(), Exit::Failed, "make room on the disk of `/cache/registry`"),
         (disk(io::ErrorKind::PermissionDenied).into(), pull(), Exit::Failed, "--cache-dir"),
+        (
+            Error::io("create the directory", "/proc/x", io::ErrorKind::NotFound.into()).into(),
+            pull(),
+            Exit::Failed,
+            "--cache-dir",
+        ),
         (disk(io::ErrorKind::ReadOnlyFilesystem).into(), push(), Exit::Failed, "who may read and write"),
         (disk(io::ErrorKind::AddrInUse).into(), Invocation::Serve, Exit::Failed, "--listen"),
         (Error::protocol(request(), "the answer is no manifest").into(), pull(), Exit::Failed, "an OCI registry"),
