@@ -124,6 +124,29 @@ async fn what_a_registry_says_is_shown_with_the_request() {
 }
 
 #[tokio::test]
+async fn an_index_without_a_match_and_other_bytes_are_told_apart() {
+    let cli = Cli::new();
+    let child = Digest::of(b"child");
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{child}","size":5,"platform":{{"os":"linux","architecture":"amd64"}}}}]}}"#
+    );
+    let reply = Reply::ok(index).header("content-type", "application/vnd.oci.image.index.v1+json");
+    let wanted = Digest::of(b"something else");
+    let script = Script::new()
+        .on("GET /v2/app/manifests/v1", reply.clone())
+        .on(&format!("GET /v2/app/manifests/{wanted}"), reply)
+        .start()
+        .await;
+    let repository = format!("{}/app", script.address());
+    let complaint = cli.run(["pull", "--plain-http", &format!("{repository}:v1")]).await.failure(3);
+    assert!(complaint.contains("serves linux/amd64") && complaint.contains("hint: "), "{complaint}");
+    let complaint = cli.run(["pull", "--plain-http", &format!("{repository}@{wanted}")]).await.failure(5);
+    assert!(complaint.contains(&wanted.to_string()) && complaint.contains("hint: "), "{complaint}");
+    assert!(!cli.path("cache/spin/registry/manifests").exists(), "a refused pull left a manifest");
+    script.finish();
+}
+
+#[tokio::test]
 async fn results_go_to_stdout_and_everything_else_to_stderr() {
     let cli = Cli::new();
     let app = application(&cli, "app", "source = \"app.wasm\"");

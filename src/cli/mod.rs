@@ -1,8 +1,8 @@
 //! The roof: the command line.
 //!
-//! One command per file; each takes its arguments (whose comments are the help) and a [`context::Context`]. Results go
+//! One command per file; each takes its arguments (whose comments are the help) and a `context::Context`. Results go
 //! to standard output, everything else to standard error. What people are told when something fails is decided in one
-//! place, [`failure`].
+//! place, `failure`.
 
 mod context;
 mod credentials;
