@@ -15,6 +15,7 @@ pub(crate) struct Cli {
     home: TempDir,
     environment: Vec<(OsString, OsString)>,
     secrets: Vec<String>,
+    starter: Option<PathBuf>,
 }
 
 /// What a run left behind.
@@ -31,13 +32,18 @@ impl Cli {
         for directory in ["home", "config", "cache", "data", "run", "tmp", "work"] {
             std::fs::create_dir(home.path().join(directory)).expect("a directory in a temporary directory");
         }
-        Self { home, environment: Vec::new(), secrets: Vec::new() }
+        Self { home, environment: Vec::new(), secrets: Vec::new(), starter: None }
     }
 
     /// Sets a variable for all further runs.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
+    }
+
+    /// Has another program start the tool; it gets the tool's path before the arguments.
+    pub(crate) fn started_by(self, program: impl Into<PathBuf>) -> Self {
+        Self { starter: Some(program.into()), ..self }
     }
 
     /// Fails each run whose output has this text, or its base64 form, anywhere.
@@ -102,8 +108,9 @@ impl Cli {
     }
 
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spinreg"));
-        command.args(arguments).env_clear().current_dir(self.path("work"));
+        let tool = env!("CARGO_BIN_EXE_spinreg");
+        let mut command = Command::new(self.starter.as_deref().unwrap_or(Path::new(tool)));
+        command.args(self.starter.iter().map(|_| tool)).args(arguments).env_clear().current_dir(self.path("work"));
         // Loaders and credential helpers need a path; nothing else of this environment gets through.
         for name in ["PATH", "LD_LIBRARY_PATH", "SystemRoot"] {
             if let Some(value) = std::env::var_os(name) {
