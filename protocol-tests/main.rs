@@ -20,6 +20,10 @@ mod tls;
 mod ingest;
 /// Image layouts: ours, other tools', broken ones.
 mod layout;
+/// What refers to what: the registry's list, and ours where it has none.
+mod referrers;
+/// Lists of tags, and deletion.
+mod tags;
 /// Uploads: plans carried out against registries that play by other rules.
 mod upload;
 

@@ -1,13 +1,13 @@
 //! Manifests over the wire (distribution-spec 1.1, end-3 and end-7).
 
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use super::Repository;
-use super::response::{content_digest, read, refused, violation};
+use super::response::{content_digest, digest_named, read, refused, violation};
 use crate::content::{Body, Verifier};
 use crate::error::{Actual, Error, Place, RequestLine};
-use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
+use crate::model::{Descriptor, Digest, ErrorCode, ErrorEntry, Identifier, Manifest, MediaType, ParseError, Tag};
 use crate::transport::{FinalUri, Payload};
 
 /// Says what `id` names: one `HEAD`, and a `GET` where that does not tell.
@@ -64,7 +64,19 @@ pub(super) async fn fetch(repository: &Repository, id: &Identifier) -> Result<Ma
 }
 
 /// Sends the manifest's exact bytes to `tag`, or to its digest where there is none: one `PUT`.
-pub(super) async fn push(repository: &Repository, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
+///
+/// Returns the subject in whose list of referrers the registry has put it, where it says so.
+pub(super) async fn push(
+    repository: &Repository,
+    manifest: &Manifest,
+    tag: Option<&Tag>,
+) -> Result<Option<Digest>, Error> {
+    let size = manifest.descriptor().size;
+    if size > Manifest::MAX_PUSH {
+        let error =
+            ParseError::new("manifest", &manifest.digest().to_string(), "at most 4 MiB, which is what registries take");
+        return Err(error.because(&format_args!("it has {size} bytes")).into());
+    }
     let id = tag.map_or_else(|| Identifier::Digest(manifest.digest()), |tag| Identifier::Tag(tag.clone()));
     let mut request = repository.request(Method::PUT, format_args!("manifests/{id}"));
     let content_type = HeaderValue::from_str(manifest.descriptor().media_type.as_str());
@@ -74,14 +86,25 @@ pub(super) async fn push(repository: &Repository, manifest: &Manifest, tag: Opti
     let response = client.send(repository.registry(), request, &repository.scopes(), &mut client.budget()).await?;
     let request = line(repository, &Method::PUT, &id, &response);
     if !response.status().is_success() {
-        return Err(refused(response, request, || format!("repository `{}`", repository.name())).await);
+        let error = refused(response, request, || format!("repository `{}`", repository.name())).await;
+        return Err(sized(error, size));
     }
     match content_digest(&response) {
         Some(stored) if stored.algorithm() == manifest.digest().algorithm() && stored != manifest.digest() => {
             Err(Error::protocol(request, "the registry stored the manifest under another digest"))
         }
-        _ => Ok(()),
+        _ => Ok(digest_named(response.headers(), &OCI_SUBJECT)),
     }
+}
+
+/// Says how large the manifest is that is too large.
+fn sized(mut error: Error, size: u64) -> Error {
+    if let Error::Refused(refused) = &mut error
+        && refused.status == StatusCode::PAYLOAD_TOO_LARGE
+    {
+        refused.errors.insert(0, ErrorEntry::new(ErrorCode::SizeInvalid, format!("the manifest has {size} bytes")));
+    }
+    error
 }
 
 async fn ask(repository: &Repository, method: Method, id: &Identifier) -> Result<Response<Body>, Error> {
@@ -125,6 +148,9 @@ fn what(id: &Identifier) -> String {
 /// Everything we can read, most wanted first (end-3: "the client SHOULD include an Accept header").
 const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The subject in whose list of referrers the registry has put the manifest.
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 #[cfg(test)]
 mod tests {

@@ -8,13 +8,18 @@
 
 mod blob;
 mod client;
+mod delete;
 mod manifest;
+mod pages;
+mod referrers;
 mod repository;
 mod response;
+mod tags;
 mod upload;
 mod upload_answer;
 mod upload_plan;
 
 pub use client::{Client, ClientBuilder, Notice, Protection};
 pub use repository::Repository;
+pub use tags::Listing;
 pub use upload::{Mounts, Uploads};

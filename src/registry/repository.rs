@@ -1,8 +1,9 @@
 //! A repository: the handle through which content moves.
 
+use futures_util::Stream;
 use http::{Method, Request, Uri};
 
-use super::{Client, Mounts, Uploads, blob, manifest, upload};
+use super::{Client, Listing, Mounts, Uploads, blob, delete, manifest, referrers, tags, upload};
 use crate::auth::{Actions, Scope, Scopes};
 use crate::content::{Blob, Pushed, Source, Target};
 use crate::error::Error;
@@ -57,6 +58,75 @@ impl Repository {
     /// Returns the reference to `digest` in this repository.
     pub fn reference(&self, digest: Digest) -> Reference {
         Reference::new(self.registry.clone(), self.name.clone(), None, Some(digest))
+    }
+
+    /// Lists the tags, in the order of the registry. Nothing is sent before the stream is polled.
+    ///
+    /// **Requests**: one `GET` for each page, at most 1 000.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such repository; with some registries also where it is empty.
+    pub fn tags(&self, listing: Listing) -> impl Stream<Item = Result<Tag, Error>> + Send + use<> {
+        tags::list(self, listing)
+    }
+
+    /// Lists the manifests that refer to `subject`, each once: those of `artifact_type`, or all.
+    ///
+    /// **Requests**: one `GET` for each page of the referrers API; where there is none, one `GET` of the referrers tag
+    /// besides (distribution-spec 1.1, "Backwards Compatibility").
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the registry from answering; a subject that nothing refers to, or that is not there, has none.
+    pub async fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Descriptor>, Error> {
+        referrers::list(self, subject, artifact_type).await
+    }
+
+    /// Deletes a tag and leaves the manifest that it points to.
+    ///
+    /// **Requests**: one `DELETE`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is none; [`Error::Refused`] with [`ErrorCode::Unsupported`](crate::model::ErrorCode)
+    /// where the registry does not delete tags.
+    pub async fn delete_tag(&self, tag: &Tag) -> Result<(), Error> {
+        delete::delete(self, format_args!("manifests/{tag}"), || format!("tag `{tag}`"), "tags").await
+    }
+
+    /// Deletes a manifest, and with it all tags that point to it.
+    ///
+    /// **Requests**: one `GET` and one `DELETE`. Where the manifest has a subject one `GET` of that one's referrers; and
+    /// where the registry does not keep that list, two `GET`s and a `PUT` of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete_tag`](Self::delete_tag).
+    pub async fn delete_manifest(&self, digest: &Digest) -> Result<(), Error> {
+        let subject = match manifest::fetch(self, &Identifier::Digest(*digest)).await {
+            Ok(manifest) => manifest.subject().map(|subject| subject.digest),
+            Err(error) if error.is_not_found() => return Err(error),
+            // What cannot be read may still be deleted.
+            Err(_) => None,
+        };
+        let what = || format!("manifest `{digest}`");
+        delete::delete(self, format_args!("manifests/{digest}"), what, "manifests").await?;
+        match subject {
+            Some(subject) => referrers::strike(self, &subject, digest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes a blob, whether or not manifests need it.
+    ///
+    /// **Requests**: one `DELETE`.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete_tag`](Self::delete_tag).
+    pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
+        delete::delete(self, format_args!("blobs/{digest}"), || format!("blob `{digest}`"), "blobs").await
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -141,8 +211,18 @@ impl Target for Repository {
         self.client.tidy().await;
     }
 
-    /// **Requests**: one `PUT`.
+    /// **Requests**: one `PUT`. Where the manifest has a subject and the registry keeps no list of referrers, two `GET`s
+    /// and one `PUT` of that list besides.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parse`] where the manifest is larger than [`Manifest::MAX_PUSH`], or where the tag that the list of
+    /// referrers should have is something else's; the manifest is there all the same in that case.
     async fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
-        manifest::push(self, manifest, tag).await
+        let listed = manifest::push(self, manifest, tag).await?;
+        match manifest.subject() {
+            Some(subject) if listed != Some(subject.digest) => referrers::record(self, &subject.digest, manifest).await,
+            _ => Ok(()),
+        }
     }
 }

@@ -46,12 +46,12 @@ pub(super) async fn read(mut body: Body, limit: u64) -> Result<Option<Bytes>, Er
 
 /// Returns the digest that the answer names, if it names one that parses.
 pub(super) fn content_digest(response: &Response<Body>) -> Option<Digest> {
-    digest_header(response.headers())
+    digest_named(response.headers(), &DOCKER_CONTENT_DIGEST)
 }
 
-/// Returns the digest that headers name, if they name one that parses.
-pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
-    headers.get(&DOCKER_CONTENT_DIGEST)?.to_str().ok()?.trim().parse().ok()
+/// Returns the digest that a header names, if it names one that parses.
+pub(super) fn digest_named(headers: &HeaderMap, name: &HeaderName) -> Option<Digest> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Says that the answer breaks `rule`, with what a parser said about it.

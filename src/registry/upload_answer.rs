@@ -3,7 +3,7 @@
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, LOCATION, RANGE};
 use http::{StatusCode, Uri};
 
-use super::response::digest_header;
+use super::response::{DOCKER_CONTENT_DIGEST, digest_named};
 use crate::model::{Digest, ParseError};
 use crate::transport::resolve;
 
@@ -55,7 +55,7 @@ impl Answer {
             range: text(&RANGE).and_then(Span::read),
             least: number(&CHUNK_MIN_LENGTH).filter(|least| *least > 0),
             most: number(&CHUNK_MAX_LENGTH),
-            digest: digest_header(headers),
+            digest: digest_named(headers, &DOCKER_CONTENT_DIGEST),
             length: number(&CONTENT_LENGTH).filter(|_| plain),
         }
     }

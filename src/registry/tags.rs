@@ -1,0 +1,136 @@
+//! Tags: listing and deleting them (distribution-spec 1.1, end-8 and end-9).
+
+use std::num::NonZeroU32;
+
+use futures_util::{Stream, TryStreamExt as _, stream};
+use serde::Deserialize;
+
+use super::Repository;
+use super::pages::{Page, Pages};
+use super::response::violation;
+use crate::error::Error;
+use crate::model::Tag;
+
+/// Which tags are listed, and how. The default is all of them, in pages of the registry's choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listing {
+    /// How many tags the registry is asked to put on a page; ECR takes no more than 1 000.
+    pub page: Option<NonZeroU32>,
+    /// Lists only what comes after this tag, in the order of the registry.
+    pub after: Option<Tag>,
+}
+
+impl Listing {
+    /// Asks for pages of at most `n` tags.
+    #[must_use]
+    pub fn in_pages_of(self, n: NonZeroU32) -> Self {
+        Self { page: Some(n), ..self }
+    }
+
+    /// Begins after `tag`.
+    #[must_use]
+    pub fn after(self, tag: Tag) -> Self {
+        Self { after: Some(tag), ..self }
+    }
+}
+
+/// Lists tags, page by page.
+pub(super) fn list(repository: &Repository, listing: Listing) -> impl Stream<Item = Result<Tag, Error>> + use<> {
+    let pages = Pages::new(repository, path(&listing), "application/json");
+    let state = State { pages, listing, first: None };
+    stream::try_unfold(state, State::step).try_flatten()
+}
+
+struct State {
+    pages: Pages,
+    listing: Listing,
+    /// The tag that the last page began with.
+    first: Option<Tag>,
+}
+
+impl State {
+    async fn step(mut self) -> Result<Option<(impl Stream<Item = Result<Tag, Error>>, Self)>, Error> {
+        let Some(page) = self.pages.next().await? else { return Ok(None) };
+        let tags = parse(&page)?;
+        // Who does not know `last` begins again.
+        if self.first.is_some() && tags.first() == self.first.as_ref() {
+            return Ok(None);
+        }
+        if let (false, Some(n), Some(last)) = (self.pages.has_next(), self.listing.page, tags.last()) {
+            // A full page without a `Link`: old registries have pages and do not say where the next one is.
+            if tags.len() == n.get() as usize {
+                self.first = tags.first().cloned();
+                self.listing.after = Some(last.clone());
+                self.pages.go_on(path(&self.listing));
+            }
+        }
+        Ok(Some((stream::iter(tags.into_iter().map(Ok)), self)))
+    }
+}
+
+fn path(listing: &Listing) -> String {
+    let page = listing.page.map(|n| format!("n={n}"));
+    let after = listing.after.as_ref().map(|tag| format!("last={tag}"));
+    match [page, after].into_iter().flatten().collect::<Vec<_>>().join("&") {
+        query if query.is_empty() => "tags/list".to_owned(),
+        query => format!("tags/list?{query}"),
+    }
+}
+
+fn parse(page: &Page) -> Result<Vec<Tag>, Error> {
+    #[derive(Deserialize)]
+    struct List {
+        /// `null` where there are none, on some registries.
+        tags: Option<Vec<String>>,
+    }
+    let list: List = serde_json::from_slice(&page.body)
+        .map_err(|error| violation(page.line.clone(), "the answer is no list of tags", error))?;
+    let parsed = |text: &String| {
+        // What is no tag cannot be asked for, either.
+        text.parse().inspect_err(|error| tracing::debug!(%error, "left out of the list of tags")).ok()
+    };
+    Ok(list.tags.unwrap_or_default().iter().filter_map(parsed).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::RequestLine;
+
+    #[test]
+    fn lists_are_read_tolerantly_and_strangers_left_out() {
+        let page = |body: &'static str| Page {
+            line: RequestLine::new(&http::Method::GET, &http::Uri::from_static("https://r/v2/a/tags/list")),
+            headers: http::HeaderMap::new(),
+            body: body.into(),
+        };
+        for (body, tags) in [
+            (r#"{"name":"a","tags":["v1","v2"]}"#, Some(&["v1", "v2"][..])),
+            (r#"{"name":"a","tags":[]}"#, Some(&[])),
+            (r#"{"name":"a","tags":null}"#, Some(&[])),
+            (r#"{"name":"a"}"#, Some(&[])),
+            (r#"{"tags":["v1","../x","a b",""]}"#, Some(&["v1"])),
+            (r#"{"tags":[1]}"#, None),
+            ("<html>", None),
+        ] {
+            let parsed = parse(&page(body)).ok();
+            let parsed: Option<Vec<_>> = parsed.as_ref().map(|tags| tags.iter().map(Tag::as_str).collect());
+            assert_eq!(parsed.as_deref(), tags, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_query_says_what_is_wanted() {
+        let ten = NonZeroU32::new(10).expect("not zero");
+        let tag: Tag = "v1".parse().expect("a tag");
+        for (listing, expected) in [
+            (Listing::default(), "tags/list"),
+            (Listing::default().in_pages_of(ten), "tags/list?n=10"),
+            (Listing::default().after(tag.clone()), "tags/list?last=v1"),
+            (Listing::default().in_pages_of(ten).after(tag), "tags/list?n=10&last=v1"),
+        ] {
+            assert_eq!(path(&listing), expected);
+        }
+    }
+}
