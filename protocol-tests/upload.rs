@@ -105,6 +105,17 @@ async fn what_is_there_is_not_sent_and_what_is_nearby_is_mounted() {
 }
 
 #[tokio::test]
+async fn a_blob_that_only_seemed_to_be_there_is_sent_without_asking() {
+    let bytes = bytes(10);
+    let script =
+        Script::new().on("POST /v2/app/blobs/uploads/", open()).on("PUT /u?digest=*", created(&bytes)).start().await;
+    let repository = anonymous(script.address());
+    let origin = blob(&bytes).from_repository(repository.registry().clone(), "other/app".parse().expect("a name"));
+    assert_eq!(repository.repush_blob(&origin).await.expect("a push"), Pushed::Uploaded);
+    script.finish();
+}
+
+#[tokio::test]
 async fn chunks_follow_the_newest_location() {
     let bytes = bytes(2 * CHUNK + 5);
     let range = |first: usize, end: usize| format!("{first}-{}", end - 1);

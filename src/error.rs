@@ -86,12 +86,18 @@ impl Error {
 
     /// Returns the first error code that the registry gave.
     pub fn code(&self) -> Option<&ErrorCode> {
-        match self {
-            Self::Refused(refused) => refused.errors.first().map(|entry| &entry.code),
-            Self::NotFound(missing) => missing.errors.first().map(|entry| &entry.code),
-            Self::Unauthorized(unmet) => unmet.errors.first().map(|entry| &entry.code),
-            _ => None,
-        }
+        self.codes().next()
+    }
+
+    /// Yields all error codes that the registry gave.
+    pub fn codes(&self) -> impl Iterator<Item = &ErrorCode> {
+        let entries: &[ErrorEntry] = match self {
+            Self::Refused(refused) => &refused.errors,
+            Self::NotFound(missing) => &missing.errors,
+            Self::Unauthorized(unmet) => &unmet.errors,
+            _ => &[],
+        };
+        entries.iter().map(|entry| &entry.code)
     }
 }
 

@@ -50,12 +50,26 @@ impl Plan {
             plan.tagging = tag.map(|_| root);
             return Ok(plan);
         }
-        plan.descend(from, to, root).await?;
+        plan.descend(from, to, root, Prune::WhatIsThere).await?;
+        Ok(plan)
+    }
+
+    /// Lists everything at and below `root`, whatever `to` says that it has.
+    pub(super) async fn whole(from: &impl Source, to: &impl Target, root: Manifest) -> Result<Self, Error> {
+        let mut plan =
+            Self { root: root.descriptor().clone(), blobs: Vec::new(), manifests: Vec::new(), tagging: None };
+        plan.descend(from, to, root, Prune::Nothing).await?;
         Ok(plan)
     }
 
     /// Walks what is below `root`, children before parents, without recursion.
-    async fn descend(&mut self, from: &impl Source, to: &impl Target, root: Manifest) -> Result<(), Error> {
+    async fn descend(
+        &mut self,
+        from: &impl Source,
+        to: &impl Target,
+        root: Manifest,
+        prune: Prune,
+    ) -> Result<(), Error> {
         let mut seen_blobs = HashSet::new();
         let mut seen_manifests = HashSet::from([root.digest()]);
         let mut visits = vec![Visit::Enter(root, 0)];
@@ -63,7 +77,10 @@ impl Plan {
             let (manifest, depth) = match visit {
                 Visit::Enter(manifest, depth) => (manifest, depth),
                 Visit::Find(child, depth) => {
-                    if !seen_manifests.insert(child.digest) || to.exists(&child).await? {
+                    if !seen_manifests.insert(child.digest) {
+                        continue;
+                    }
+                    if prune == Prune::WhatIsThere && to.exists(&child).await? {
                         continue;
                     }
                     if depth > MAX_DEPTH || seen_manifests.len() > MAX_MANIFESTS {
@@ -124,6 +141,13 @@ fn select<'a>(index: &'a ImageIndex, id: &Identifier, platforms: &[Platform]) ->
         let what = format!("a manifest for {wanted} (the index `{id}` serves {there})");
         Error::NotFound(Box::new(Missing { what, place: Place::Unknown, errors: Vec::new() }))
     })
+}
+
+/// What a walk leaves out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prune {
+    WhatIsThere,
+    Nothing,
 }
 
 /// A step of the walk.

@@ -1,5 +1,6 @@
 //! Carrying out a plan.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use super::Plan;
 use crate::content::{Event, Progress, Pushed, Source, Target};
 use crate::error::Error;
-use crate::model::{Descriptor, Identifier, Platform, Tag};
+use crate::model::{Descriptor, Digest, ErrorCode, Identifier, Manifest, Platform, Tag};
 
 /// How a copy is made.
 #[derive(Clone)]
@@ -67,7 +68,8 @@ pub struct Summary {
 /// Blobs go first, manifests after them, the tagged root last: whoever sees the manifest finds everything.
 ///
 /// **Requests** of a push of `n` blobs to a repository: nothing changed 1; the same content under a new tag 3; cold
-/// `2 + 3n + 1`. Of a pull from a repository: all there 1; cold `1 + n`.
+/// `2 + 3n + 1`. Where a registry then says that it lacks a blob which it seemed to have, two for each such blob and one
+/// for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`.
 ///
 /// # Errors
 ///
@@ -79,13 +81,27 @@ pub async fn copy(
     tag: Option<&Tag>,
     options: &CopyOptions,
 ) -> Result<Summary, Error> {
+    let outcome = carry_out(from, id, to, tag, options).await;
+    if outcome.is_err() {
+        // The first failure has stopped the others on their way.
+        to.tidy().await;
+    }
+    outcome
+}
+
+async fn carry_out(
+    from: &impl Source,
+    id: &Identifier,
+    to: &impl Target,
+    tag: Option<&Tag>,
+    options: &CopyOptions,
+) -> Result<Summary, Error> {
     let plan = Plan::build(from, id, &options.platforms, to, tag).await?;
     options.progress.event(Event::Planned { blobs: plan.blobs().len() as u64, bytes: plan.bytes() });
-    let mut summary = Summary { root: plan.root().clone(), existed: 0, moved: 0, bytes: 0 };
 
     let transfers = options.transfers;
     let (large, small): (Vec<_>, Vec<_>) = plan.blobs().iter().cloned().partition(|blob| blob.size > LARGE);
-    let outcomes = if transfers.large == 0 {
+    let mut moves = if transfers.large == 0 {
         move_blobs(from, to, plan.blobs().to_vec(), transfers.small, options).await?
     } else {
         let small = move_blobs(from, to, small, transfers.small, options);
@@ -93,25 +109,34 @@ pub async fn copy(
         let (small, large) = future::try_join(small, large).await?;
         [small, large].concat()
     };
-    for (size, how) in outcomes {
+
+    for manifest in plan.manifests() {
+        let is_root = manifest.digest() == plan.root().digest;
+        push_manifest(from, to, manifest, tag.filter(|_| is_root), options, &mut moves).await?;
+    }
+    if let Some(root) = plan.tagging() {
+        push_manifest(from, to, root, tag, options, &mut moves).await?;
+    }
+
+    let mut summary = Summary { root: plan.root().clone(), existed: 0, moved: 0, bytes: 0 };
+    for Moved { blob, how } in moves {
         match how {
             Pushed::Existed => summary.existed += 1,
             Pushed::Mounted => summary.moved += 1,
             Pushed::Uploaded => {
                 summary.moved += 1;
-                summary.bytes += size;
+                summary.bytes += blob.size;
             }
         }
     }
-
-    for manifest in plan.manifests() {
-        let is_root = manifest.digest() == plan.root().digest;
-        to.push_manifest(manifest, tag.filter(|_| is_root)).await?;
-    }
-    if let Some(root) = plan.tagging() {
-        to.push_manifest(root, tag).await?;
-    }
     Ok(summary)
+}
+
+/// What was done for a blob.
+#[derive(Clone)]
+struct Moved {
+    blob: Descriptor,
+    how: Pushed,
 }
 
 /// Moves `blobs`, at most `width` at a time; the first failure stops all.
@@ -121,15 +146,64 @@ async fn move_blobs(
     blobs: Vec<Descriptor>,
     width: usize,
     options: &CopyOptions,
-) -> Result<Vec<(u64, Pushed)>, Error> {
+) -> Result<Vec<Moved>, Error> {
     let move_one = |descriptor: Descriptor| async move {
         options.progress.event(Event::Started(&descriptor));
         let blob = from.blob(&descriptor).observed(options.progress.clone());
         let how = to.push_blob(&blob).await?;
         options.progress.event(Event::Finished { descriptor: &descriptor, how });
-        Ok::<_, Error>((descriptor.size, how))
+        Ok::<_, Error>(Moved { blob: descriptor, how })
     };
     stream::iter(blobs).map(move_one).buffer_unordered(width).try_collect().await
+}
+
+/// Pushes a manifest. Where the target then lacks what it seemed to have, that is pushed, and the manifest again, once.
+async fn push_manifest(
+    from: &impl Source,
+    to: &impl Target,
+    manifest: &Manifest,
+    tag: Option<&Tag>,
+    options: &CopyOptions,
+    moves: &mut Vec<Moved>,
+) -> Result<(), Error> {
+    let Err(error) = to.push_manifest(manifest, tag).await else { return Ok(()) };
+    if !lacks_content(&error, manifest) {
+        return Err(error);
+    }
+    let below = Plan::whole(from, to, manifest.clone()).await?;
+    let mut known: HashSet<Digest> =
+        moves.iter().filter(|moved| moved.how == Pushed::Uploaded).map(|moved| moved.blob.digest).collect();
+    let blobs: Vec<_> = below.blobs().iter().filter(|blob| known.insert(blob.digest)).cloned().collect();
+    let (_, children) = below.manifests().split_last().expect("a plan of a manifest ends with it");
+    if blobs.is_empty() && children.is_empty() {
+        return Err(error);
+    }
+    tracing::debug!(manifest = %manifest.digest(), %error, blobs = blobs.len(), "pushing again what seemed to be there");
+    let repush = |descriptor: Descriptor| async move {
+        options.progress.event(Event::Started(&descriptor));
+        let blob = from.blob(&descriptor).observed(options.progress.clone());
+        let how = to.repush_blob(&blob).await?;
+        options.progress.event(Event::Finished { descriptor: &descriptor, how });
+        Ok::<_, Error>(Moved { blob: descriptor, how })
+    };
+    let again: Vec<Moved> =
+        stream::iter(blobs).map(repush).buffer_unordered(options.transfers.small).try_collect().await?;
+    let anew: HashSet<Digest> = again.iter().map(|moved| moved.blob.digest).collect();
+    moves.retain(|moved| !anew.contains(&moved.blob.digest));
+    moves.extend(again);
+    for child in children {
+        to.push_manifest(child, None).await?;
+    }
+    to.push_manifest(manifest, tag).await
+}
+
+/// Says whether a manifest was refused because of what should be below it.
+fn lacks_content(error: &Error, manifest: &Manifest) -> bool {
+    error.codes().any(|code| match code {
+        ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown => true,
+        ErrorCode::ManifestUnknown => manifest.index().is_some(),
+        _ => false,
+    })
 }
 
 /// From which size on, in bytes, a blob counts as large.
@@ -139,7 +213,101 @@ const DEFAULT_TRANSFERS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use http::{Method, StatusCode, Uri};
+
     use super::*;
+    use crate::content::Blob;
+    use crate::error::{Refused, RequestLine};
+    use crate::model::{ErrorEntry, MediaType};
+
+    /// A source of one image, and a target that seems to have its layers; `lies` says how often it then does not.
+    struct Forgetful {
+        image: Manifest,
+        lies: Mutex<u32>,
+        log: Mutex<Vec<String>>,
+    }
+
+    impl Forgetful {
+        fn new(lies: u32) -> Self {
+            let descriptor = |text: &str| Descriptor::of(MediaType::OCTET_STREAM, text.as_bytes());
+            let (config, layer) = (descriptor("config"), descriptor("layer"));
+            let text = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
+            let image = Manifest::parse(text.to_string(), None).expect("a manifest");
+            Self { image, lies: Mutex::new(lies), log: Mutex::default() }
+        }
+
+        fn note(&self, doing: &str, digest: Digest) {
+            let what = if digest == Digest::of(b"config") { "config" } else { "layer" };
+            self.log.lock().expect("no test panics in here").push(format!("{doing} {what}"));
+        }
+    }
+
+    impl Source for Forgetful {
+        async fn resolve(&self, _: &Identifier) -> Result<Descriptor, Error> {
+            Ok(self.image.descriptor().clone())
+        }
+
+        async fn manifest(&self, _: &Identifier) -> Result<Manifest, Error> {
+            Ok(self.image.clone())
+        }
+
+        fn blob(&self, descriptor: &Descriptor) -> Blob {
+            Blob::file(descriptor.clone(), "")
+        }
+    }
+
+    impl Target for Forgetful {
+        async fn exists(&self, _: &Descriptor) -> Result<bool, Error> {
+            Ok(false)
+        }
+
+        async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
+            let digest = blob.descriptor().digest;
+            self.note("push", digest);
+            Ok(if digest == Digest::of(b"config") { Pushed::Uploaded } else { Pushed::Existed })
+        }
+
+        async fn repush_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
+            self.note("repush", blob.descriptor().digest);
+            Ok(Pushed::Uploaded)
+        }
+
+        async fn push_manifest(&self, _: &Manifest, _: Option<&Tag>) -> Result<(), Error> {
+            let mut lies = self.lies.lock().expect("no test panics in here");
+            if *lies == 0 {
+                return Ok(());
+            }
+            *lies -= 1;
+            let request = RequestLine::new(&Method::PUT, &Uri::from_static("/v2/a/manifests/v1"));
+            let errors = vec![ErrorEntry::new(ErrorCode::ManifestBlobUnknown, "")];
+            Err(Box::new(Refused { request, status: StatusCode::BAD_REQUEST, errors, attempts: 1 }).into())
+        }
+
+        async fn tidy(&self) {
+            self.log.lock().expect("no test panics in here").push("tidy".to_owned());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_seemed_to_be_there_is_pushed_again_once() {
+        let cold = ["push config", "push layer"];
+        for (lies, more, counts) in [
+            (0, &[][..], Some((1, 1, 6))),
+            (1, &["repush layer"], Some((0, 2, 11))),
+            (2, &["repush layer", "tidy"], None),
+        ] {
+            let shelf = Forgetful::new(lies);
+            let id = Identifier::Tag(Tag::latest());
+            let one = NonZeroUsize::new(1).expect("not zero");
+            let options = CopyOptions { transfers: Transfers::at_most(one), ..CopyOptions::default() };
+            let outcome = copy(&shelf, &id, &shelf, None, &options).await;
+            let summary = outcome.ok().map(|summary| (summary.existed, summary.moved, summary.bytes));
+            assert_eq!(summary, counts, "{lies} lies");
+            assert_eq!(*shelf.log.lock().expect("no test panics in here"), [&cold, more].concat(), "{lies} lies");
+        }
+    }
 
     #[test]
     fn the_number_of_transfers_is_never_exceeded() {
