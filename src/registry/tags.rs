@@ -1,5 +1,6 @@
 //! Tags: listing and deleting them (distribution-spec 1.1, end-8 and end-9).
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 
 use futures_util::{Stream, TryStreamExt as _, stream};
@@ -38,29 +39,27 @@ impl Listing {
 /// Lists tags, page by page.
 pub(super) fn list(repository: &Repository, listing: Listing) -> impl Stream<Item = Result<Tag, Error>> + use<> {
     let pages = Pages::new(repository, path(&listing), "application/json");
-    let state = State { pages, listing, first: None };
+    let state = State { pages, listing, seen: HashSet::new() };
     stream::try_unfold(state, State::step).try_flatten()
 }
 
 struct State {
     pages: Pages,
     listing: Listing,
-    /// The tag that the last page began with.
-    first: Option<Tag>,
+    /// The tags so far, where the registry may turn out not to know `last`.
+    seen: HashSet<Tag>,
 }
 
 impl State {
     async fn step(mut self) -> Result<Option<(impl Stream<Item = Result<Tag, Error>>, Self)>, Error> {
         let Some(page) = self.pages.next().await? else { return Ok(None) };
-        let tags = parse(&page)?;
-        // Who does not know `last` begins again.
-        if self.first.is_some() && tags.first() == self.first.as_ref() {
-            return Ok(None);
-        }
-        if let (false, Some(n), Some(last)) = (self.pages.has_next(), self.listing.page, tags.last()) {
-            // A full page without a `Link`: old registries have pages and do not say where the next one is.
-            if tags.len() == n.get() as usize {
-                self.first = tags.first().cloned();
+        let mut tags = parse(&page)?;
+        // A full page without a `Link`: old registries have pages and do not say where the next one is. Those that do not
+        // know `last` either begin again.
+        if let Some(n) = self.listing.page {
+            let full = tags.len() == n.get() as usize;
+            tags.retain(|tag| self.seen.insert(tag.clone()));
+            if let (Some(last), true, false) = (tags.last(), full, self.pages.has_next()) {
                 self.listing.after = Some(last.clone());
                 self.pages.go_on(path(&self.listing));
             }
