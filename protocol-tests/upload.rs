@@ -94,6 +94,20 @@ async fn what_is_there_is_not_sent_and_what_is_nearby_is_mounted() {
     }
     script.finish();
 
+    // No right to the other repository: that is no reason not to send the blob.
+    let denied = Reply::status(401).header("www-authenticate", "Basic realm=\"r\"");
+    let script = Script::new()
+        .on("HEAD /v2/app/blobs/*", Reply::status(404))
+        .on("POST /v2/app/blobs/uploads/?mount=*&from=other/app", denied)
+        .on("POST /v2/app/blobs/uploads/", open())
+        .on("PUT /u?digest=*", created(&bytes))
+        .start()
+        .await;
+    let repository = anonymous(script.address());
+    let origin = blob(&bytes).from_repository(repository.registry().clone(), "other/app".parse().expect("a name"));
+    assert_eq!(repository.push_blob(&origin).await.expect("a push"), Pushed::Uploaded);
+    script.finish();
+
     let script = Script::new()
         .on("HEAD /v2/app/blobs/*", Reply::status(404))
         .on("POST /v2/app/blobs/uploads/?mount=*", created(&bytes))

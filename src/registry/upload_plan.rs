@@ -535,10 +535,12 @@ const OTHER_SIZE: &str = "the registry stored another number of bytes than the b
 const DEFAULT_CHUNK: u64 = 16 << 20;
 /// The smallest chunk that is worth a request, in bytes. Who takes less takes no blobs.
 const MIN_CHUNK: u64 = 64 << 10;
-/// How often a session is given up for a new one.
-const MAX_RESTARTS: u32 = 3;
+/// How often a session is given up for a new one: as often as a request is tried again.
+const MAX_RESTARTS: u32 = 4;
 /// How often a registry may want other bytes than the next ones before its session is given up.
 const MAX_CORRECTIONS: u32 = 8;
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
