@@ -75,7 +75,7 @@ async fn lists_that_are_none_are_errors() {
     for (reply, text) in [
         (page(&["a"]).header("link", "<http://127.0.0.2:1/v2/app/tags/list>; rel=\"next\""), "another server"),
         (Reply::ok("<html>"), "no list of tags"),
-        (Reply::refusal(404, "NAME_UNKNOWN", ""), "repository `app` is not in"),
+        (Reply::refusal(404, "NAME_UNKNOWN", ""), "repository `app`"),
     ] {
         let script = Script::new().on(LIST, reply).start().await;
         let error = list(&anonymous(script.address()), Listing::default()).await.expect_err("no list");
