@@ -1,4 +1,5 @@
 //! The kit is held to its own promises, over bare sockets.
+#![allow(unused_imports, reason = "a target without a harness has no tests")]
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

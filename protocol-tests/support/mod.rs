@@ -5,7 +5,6 @@ pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod front;
 pub(crate) mod guard;
-#[cfg(test)]
 mod kit;
 pub(crate) mod listen;
 pub(crate) mod pattern;
