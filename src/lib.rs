@@ -53,3 +53,8 @@ pub use model::{Descriptor, Digest, Location, Manifest, Reference};
 
 #[cfg(all(feature = "client", not(any(feature = "tls-aws-lc", feature = "tls-ring"))))]
 compile_error!("the feature `client` needs a TLS provider beside it: `tls-aws-lc` or `tls-ring`");
+
+/// The README's examples are compiled as tests.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
