@@ -23,6 +23,45 @@
 //!  ground error
 //!         model
 //! ```
+//!
+//! Each floor may touch those named, and nothing else inside the crate:
+//!
+//! | floor | may touch |
+//! |---|---|
+//! | `model` | nothing |
+//! | `error` | model |
+//! | `content` | error, model |
+//! | `disk` | error |
+//! | `transport` | content (`Body` alone), error, model |
+//! | `auth` | transport, disk, content, error, model |
+//! | `registry` | auth, transport, content, error, model |
+//! | `store` | disk, content, error, model |
+//! | `copy` | content, error, model; its `endpoint` also registry and store |
+//! | `spin` | store, disk, content, error, model |
+//! | `serve` | store, content, error, model |
+//! | `cli` | everything |
+//!
+//! `serve` and `registry` share types and never logic, so that a test between them is evidence.
+//!
+//! # Defaults and why
+//!
+//! | limit | value | why |
+//! |---|---|---|
+//! | manifest sent | 4 MiB | what registries have to take (distribution-spec 1.1) |
+//! | manifest read | 8 MiB | twice that |
+//! | error body read | 64 KiB | longer ones are pages of HTML |
+//! | answer of a token service | 128 KiB | the longest tokens known have some 10 KiB |
+//! | lists | 1 000 pages | a list that goes on is a registry that repeats itself |
+//! | attempts | 5, with pauses from 200 ms to 10 s, full jitter | outlasts a restart, not an outage |
+//! | `Retry-After` obeyed | up to 60 s | for more, people should decide |
+//! | redirects | 10 | as everywhere |
+//! | connecting | 10 s for name, TCP, proxy and TLS together | a firewall that drops says nothing |
+//! | response headers, silence in a body | 60 s | some registries hash an upload before they answer |
+//! | blobs at a time | 16, a quarter of them larger than 4 MiB | many small ones wait for answers, few large ones fill the line |
+//! | requests at a time for each origin | 16 down, 16 up, and 1 kept for small ones | a manifest never queues behind gigabytes |
+//! | archive layer | 100 000 entries, 8 GiB unpacked | a hostile one ends |
+//! | lock file of an application | 64 MiB | the largest known have 100 KiB |
+//! | credential helper | 5 s | a helper that waits for a person who is not there |
 
 pub mod content;
 pub mod disk;

@@ -46,7 +46,8 @@ impl Pull {
         let source = endpoint::source(&reference, given, &connection, &status).await?;
         let application = cache.application(&endpoint::cached_as(&reference));
         let mut options = transfer.options(&status);
-        options.platforms = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture)).to_vec();
+        let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
+        options.platforms = wasm.into_iter().chain([Platform::host()]).collect();
         let id = endpoint::identifier(&reference);
         let summary = copy(&source, &id, &application, None, &options).await?;
         status.finish();
@@ -59,7 +60,7 @@ impl Pull {
     }
 }
 
-/// What an index may have for us, the first preferred.
+/// What an index may have for us, the first preferred; after them the host's own platform, which is what Spin takes.
 const PLATFORMS: [(&str, &str); 3] = [("wasip1", "wasm"), ("wasip2", "wasm"), ("wasi", "wasm")];
 
 const EXAMPLES: &str = "\

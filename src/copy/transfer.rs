@@ -102,10 +102,10 @@ async fn carry_out(
     let transfers = options.transfers;
     let (large, small): (Vec<_>, Vec<_>) = plan.blobs().iter().cloned().partition(|blob| blob.size > LARGE);
     let mut moves = if transfers.large == 0 {
-        move_blobs(from, to, plan.blobs().to_vec(), transfers.small, options).await?
+        move_blobs(from, to, plan.blobs().to_vec(), Belief::AsTold, transfers.small, options).await?
     } else {
-        let small = move_blobs(from, to, small, transfers.small, options);
-        let large = move_blobs(from, to, large, transfers.large, options);
+        let small = move_blobs(from, to, small, Belief::AsTold, transfers.small, options);
+        let large = move_blobs(from, to, large, Belief::AsTold, transfers.large, options);
         let (small, large) = future::try_join(small, large).await?;
         [small, large].concat()
     };
@@ -139,18 +139,31 @@ struct Moved {
     how: Pushed,
 }
 
+/// What is believed of a target about a blob.
+#[derive(Clone, Copy)]
+enum Belief {
+    /// What it says itself.
+    AsTold,
+    /// That it lacks the blob, whatever it says.
+    Lacking,
+}
+
 /// Moves `blobs`, at most `width` at a time; the first failure stops all.
 async fn move_blobs(
     from: &impl Source,
     to: &impl Target,
     blobs: Vec<Descriptor>,
+    belief: Belief,
     width: usize,
     options: &CopyOptions,
 ) -> Result<Vec<Moved>, Error> {
     let move_one = |descriptor: Descriptor| async move {
         options.progress.event(Event::Started(&descriptor));
         let blob = from.blob(&descriptor).observed(options.progress.clone());
-        let how = to.push_blob(&blob).await?;
+        let how = match belief {
+            Belief::AsTold => to.push_blob(&blob).await?,
+            Belief::Lacking => to.repush_blob(&blob).await?,
+        };
         options.progress.event(Event::Finished { descriptor: &descriptor, how });
         Ok::<_, Error>(Moved { blob: descriptor, how })
     };
@@ -179,15 +192,7 @@ async fn push_manifest(
         return Err(error);
     }
     tracing::debug!(manifest = %manifest.digest(), %error, blobs = blobs.len(), "pushing again what seemed to be there");
-    let repush = |descriptor: Descriptor| async move {
-        options.progress.event(Event::Started(&descriptor));
-        let blob = from.blob(&descriptor).observed(options.progress.clone());
-        let how = to.repush_blob(&blob).await?;
-        options.progress.event(Event::Finished { descriptor: &descriptor, how });
-        Ok::<_, Error>(Moved { blob: descriptor, how })
-    };
-    let again: Vec<Moved> =
-        stream::iter(blobs).map(repush).buffer_unordered(options.transfers.small).try_collect().await?;
+    let again = move_blobs(from, to, blobs, Belief::Lacking, options.transfers.small, options).await?;
     let anew: HashSet<Digest> = again.iter().map(|moved| moved.blob.digest).collect();
     moves.retain(|moved| !anew.contains(&moved.blob.digest));
     moves.extend(again);
