@@ -230,6 +230,27 @@ async fn the_tree_is_spins() {
 }
 
 #[tokio::test]
+async fn what_spin_has_pushed_is_pulled_from_a_registry() {
+    let registry = support::registry::Embedded::start().await;
+    let client = support::repository::plain().build().expect("options that fit");
+    for (case, app) in CASES {
+        let golden = Golden::rebuild(case, app);
+        let local = reference(&registry.reference(&format!("{}:v1", golden.reference.name())));
+        let id = Identifier::Digest(golden.artifact.manifest.digest());
+        let repository = client.repository(&local).for_push();
+        copy(&golden.artifact, &id, &repository, local.tag(), &CopyOptions::default()).await.expect("a registry");
+
+        let cli = support::cli::Cli::new();
+        support::scenario::pull(&cli, &local.to_string(), &[]).await;
+        let tree = tree(&cli.path("cache/spin"));
+        let local = local.to_string().replacen(":v1", "/v1", 1);
+        let theirs = golden.reference.to_string().replacen(":v1", "/v1", 1);
+        let listed: BTreeSet<_> = golden.listed().iter().map(|name| name.replace(&theirs, &local)).collect();
+        assert_eq!(tree.keys().cloned().collect::<BTreeSet<_>>(), listed, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn what_spin_has_pulled_is_not_fetched_again() {
     for (case, app) in CASES {
         let golden = Golden::rebuild(case, app);
