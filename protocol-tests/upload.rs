@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use spinreg::Error;
-use spinreg::content::{Blob, Pushed, Target as _};
-use spinreg::model::{Algorithm, Descriptor, Digest, MediaType};
+use spinreg::content::{Blob, Pushed, Source as _, Target as _};
+use spinreg::model::{Algorithm, Descriptor, Digest, Identifier, MediaType};
 use spinreg::registry::{Mounts, Repository, Uploads};
 
 use crate::support::reply::Reply;
@@ -359,6 +359,24 @@ async fn a_dropped_upload_is_tidied_up() {
     }
     repository.tidy().await;
     repository.tidy().await;
+    script.finish();
+}
+
+/// Virtual repositories of Artifactory answered so to every first push, which ended there.
+#[tokio::test]
+async fn r3_what_is_forbidden_to_know_counts_as_absent_for_a_push() {
+    let forbidden = || Reply::refusal(403, "DENIED", "forbidden");
+    let script = Script::new()
+        .always("HEAD /v2/app/manifests/*", forbidden())
+        .always("GET /v2/app/manifests/*", forbidden())
+        .start()
+        .await;
+    let repository = anonymous(script.address());
+    assert_eq!(repository.tagged(&"v1".parse().expect("a tag")).await.expect("no error"), None);
+    let descriptor = Descriptor::of(MediaType::IMAGE_MANIFEST, b"{}");
+    assert!(!repository.exists(&descriptor).await.expect("no error"));
+    let error = repository.manifest(&Identifier::Digest(descriptor.digest)).await.expect_err("a pull says why");
+    assert!(error.is_denied(), "{error}");
     script.finish();
 }
 

@@ -29,9 +29,16 @@ pub(super) async fn resolve(repository: &Repository, id: &Identifier) -> Result<
 pub(super) async fn exists(repository: &Repository, digest: &Digest) -> Result<bool, Error> {
     match resolve(repository, &Identifier::Digest(*digest)).await {
         Ok(_) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) if is_untold(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Says whether a push goes on as if the manifest were not there: it is not, or it is forbidden to know. Virtual
+/// repositories forbid what they have not (<https://github.com/google/go-containerregistry/issues/1691>), and whoever may
+/// really not push is told so in the end.
+pub(super) fn is_untold(error: &Error) -> bool {
+    error.is_not_found() || matches!(error, Error::Refused(refused) if refused.status == StatusCode::FORBIDDEN)
 }
 
 /// Reads the manifest that `id` names: one `GET`, at most [`Manifest::MAX_READ`] bytes.

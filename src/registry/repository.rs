@@ -173,7 +173,9 @@ impl Source for Repository {
 }
 
 impl Target for Repository {
-    /// **Requests**: one `HEAD` of the manifest or blob.
+    /// What the registry forbids to know counts as absent, because it will say what it thinks of the push itself.
+    ///
+    /// **Requests**: one `HEAD` of the manifest or blob; a `GET` besides where a manifest is refused without a reason.
     async fn exists(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         if descriptor.media_type.is_manifest() {
             manifest::exists(self, &descriptor.digest).await
@@ -182,11 +184,11 @@ impl Target for Repository {
         }
     }
 
-    /// **Requests**: one `HEAD` of the manifest.
+    /// **Requests**: one `HEAD` of the manifest; a `GET` besides where it is refused without a reason.
     async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         match manifest::resolve(self, &Identifier::Tag(tag.clone())).await {
             Ok(descriptor) => Ok(Some(descriptor.digest)),
-            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if manifest::is_untold(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
