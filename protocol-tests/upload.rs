@@ -266,13 +266,29 @@ async fn a_refusal_cancels_the_session() {
     let bytes = bytes(10);
     let script = script()
         .on("PUT /u?digest=*", Reply::refusal(403, "DENIED", "read only").header("location", "/other"))
-        .on("DELETE /u", Reply::status(500))
+        .on_each("DELETE /u", (0..3).map(|_| Reply::status(500)))
         .start()
         .await;
     let error = push(&anonymous(script.address()), &bytes).await.expect_err("a refusal");
     assert!(error.to_string().contains("403 Forbidden: DENIED: read only"), "{error}");
     assert!(error.is_denied());
     script.finish();
+}
+
+/// One hiccup was enough to leave a session behind.
+#[tokio::test]
+async fn r3_a_session_is_cancelled_at_the_second_attempt() {
+    let bytes = bytes(10);
+    for hiccup in [Reply::close(), Reply::reset(), Reply::status(503)] {
+        let script = script()
+            .on("PUT /u?digest=*", Reply::refusal(403, "DENIED", "read only"))
+            .on_each("DELETE /u", [hiccup, Reply::status(204)])
+            .start()
+            .await;
+        let error = push(&anonymous(script.address()), &bytes).await.expect_err("a refusal");
+        assert!(error.is_denied(), "{error}");
+        script.finish();
+    }
 }
 
 #[tokio::test]

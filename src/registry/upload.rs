@@ -271,16 +271,20 @@ pub(super) struct Orphan {
 
 impl Orphan {
     /// Ends the session, so that the registry need not keep it; whether that works does not matter, and it does not
-    /// take long: one `DELETE`, once.
+    /// take long: one `DELETE`, tried [`CANCELLING`] times where the network or the registry hiccups.
     pub(super) async fn cancel(&self, client: &super::Client) {
         let mut request = Request::new(Payload::Empty);
         (*request.method_mut(), *request.uri_mut()) = (Method::DELETE, self.session.clone());
         let policy = client.policy();
-        let mut budget = Budget::new(&Policy { attempts: 1, ..policy.clone() });
+        let mut budget = Budget::new(&Policy { attempts: policy.attempts.min(CANCELLING), ..policy.clone() });
         let sent = client.send_to(&self.registry, request, &self.scopes, &mut budget);
         match timeout(policy.connect, sent).await {
             Ok(Ok(response)) if is_gone(response.status()) => {}
-            _ => tracing::debug!(registry = %self.registry, "an upload session was left behind"),
+            Ok(outcome) => {
+                let outcome = outcome.map(|response| response.status());
+                tracing::debug!(registry = %self.registry, ?outcome, "an upload session was left behind");
+            }
+            Err(_) => tracing::debug!(registry = %self.registry, "an upload session was left behind: no time left"),
         }
     }
 }
@@ -290,5 +294,7 @@ fn is_gone(status: StatusCode) -> bool {
 }
 
 const OCTET_STREAM: &str = "application/octet-stream";
+/// How often a session's end is asked for: what has just failed fails again soon, and nobody wants to wait for it.
+const CANCELLING: u32 = 3;
 /// How many bytes are progress: a peer that takes a byte at a time does not get a new budget for each.
 const PROGRESS: u64 = 1 << 20;
