@@ -46,6 +46,8 @@ mod insecure;
 mod login;
 /// Push and pull from end to end.
 mod main_job;
+/// Registries as people really meet them, by name.
+mod profiles;
 /// Pulls on bad days.
 mod pull;
 /// The wire cost of push and pull, pinned.

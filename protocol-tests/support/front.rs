@@ -170,25 +170,33 @@ impl Door {
         }
     }
 
-    async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Hangup> {
-        if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
-            request.headers_mut().entry(header::HOST).or_insert(host);
-        }
-        *request.uri_mut() = target(request.uri()).parse().expect("a part of a URI");
-        *request.version_mut() = http::Version::HTTP_11;
-        let stream = TcpStream::connect(self.0.upstream).await.map_err(|_| Hangup)?;
-        let (mut sender, driver) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Hangup)?;
-        let driver = Driver(tokio::spawn(async move {
-            // The exchange reports its own failure.
-            let _ended = driver.await;
-        }));
-        let response = sender.send_request(request).await.map_err(|_| Hangup)?;
-        Ok(response.map(|body| {
-            Body::wrap(body, |error| spinreg::Error::io("forward", "a body", std::io::Error::other(error)))
-                .holding(driver)
-        }))
+    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Hangup> {
+        forward(self.0.upstream, request).await
     }
+}
+
+/// Hands a request on to the server at `upstream`, on a connection of its own.
+pub(super) async fn forward<B>(upstream: SocketAddr, mut request: Request<B>) -> Result<Response<Body>, Hangup>
+where
+    B: hyper::body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        request.headers_mut().entry(header::HOST).or_insert(host);
+    }
+    *request.uri_mut() = target(request.uri()).parse().expect("a part of a URI");
+    *request.version_mut() = http::Version::HTTP_11;
+    let stream = TcpStream::connect(upstream).await.map_err(|_| Hangup)?;
+    let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Hangup)?;
+    let driver = Driver(tokio::spawn(async move {
+        // The exchange reports its own failure.
+        let _ended = driver.await;
+    }));
+    let response = sender.send_request(request).await.map_err(|_| Hangup)?;
+    Ok(response.map(|body| {
+        Body::wrap(body, |error| spinreg::Error::io("forward", "a body", std::io::Error::other(error))).holding(driver)
+    }))
 }
 
 impl Handler for Door {
@@ -213,7 +221,8 @@ impl Drop for Driver {
     }
 }
 
-fn head(response: &Response<Body>) -> Vec<u8> {
+/// Writes the head of an answer for what goes past hyper: HTTP/1.1 alone.
+pub(super) fn head<B>(response: &Response<B>) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
     for (name, value) in response.headers() {
         head.extend_from_slice(name.as_str().as_bytes());

@@ -9,6 +9,7 @@ mod kit;
 pub(crate) mod listen;
 pub(crate) mod pattern;
 pub(crate) mod peers;
+pub(crate) mod profiles;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod repository;
@@ -27,16 +28,18 @@ pub(crate) fn root(path: impl AsRef<Path>) -> PathBuf {
 
 /// Returns every file with `extension` below `directory`, sorted.
 pub(crate) fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    assert!(directory.is_dir(), "`{}` is a directory of the crate", directory.display());
+    files_below(directory).into_iter().filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+}
+
+/// Returns every file below `directory`, sorted; none where it does not exist.
+pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(&directory).expect("a directory of the crate") {
-            let path = entry.expect("an entry of the crate").path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|found| found == extension) {
-                found.push(path);
-            }
+    while let Some(directory) = open.pop().filter(|directory| directory.is_dir()) {
+        for entry in std::fs::read_dir(&directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
         }
     }
     found.sort();
