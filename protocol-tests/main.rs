@@ -50,6 +50,8 @@ mod main_job;
 mod profiles;
 /// Pulls on bad days.
 mod pull;
+/// Hundreds of bad days, from a seed.
+mod soak;
 /// The wire cost of push and pull, pinned.
 mod transcripts;
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod client;
+pub(crate) mod faults;
 pub(crate) mod front;
 pub(crate) mod guard;
 mod kit;
