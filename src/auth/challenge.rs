@@ -16,6 +16,11 @@ impl Challenge {
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn into_parts(self) -> (String, Vec<(String, String)>) {
+        (self.scheme, self.parameters)
+    }
 }
 
 /// Reads the challenges of every `WWW-Authenticate` line, in order.

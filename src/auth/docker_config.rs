@@ -103,7 +103,7 @@ impl Keychain for DockerConfig {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Document {
+pub(super) struct Document {
     auths: Option<BTreeMap<String, Option<Entry>>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
@@ -111,7 +111,7 @@ struct Document {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
+pub(super) struct Entry {
     auth: Option<Secret>,
     username: Option<String>,
     password: Option<Secret>,
@@ -120,7 +120,7 @@ struct Entry {
 }
 
 /// One thing to try, in order.
-enum Step {
+pub(super) enum Step {
     Entry(String, Entry),
     /// A helper, and the names under which it may know the registry.
     Helper(String, Vec<String>),
@@ -128,7 +128,7 @@ enum Step {
 
 impl Document {
     /// Lists what to try for a registry.
-    fn steps(self, registry: &Registry, name: Option<&Name>) -> Vec<Step> {
+    pub(super) fn steps(self, registry: &Registry, name: Option<&Name>) -> Vec<Step> {
         let servers = servers(registry);
         let helpers = self.cred_helpers.unwrap_or_default();
         let own = servers.iter().find_map(|server| helpers.get(server));
@@ -147,7 +147,7 @@ impl Document {
 
 impl Entry {
     /// Returns what the entry holds; docker leaves an empty one where a helper has the credentials.
-    fn credential(self, place: &str, key: &str) -> Result<Option<Credential>, Error> {
+    pub(super) fn credential(self, place: &str, key: &str) -> Result<Option<Credential>, Error> {
         let filled = |secret: Option<Secret>| secret.filter(|secret| !secret.is_empty());
         if let Some(token) = filled(self.registrytoken) {
             return Ok(Some(Credential::Bearer { token }));

@@ -14,6 +14,9 @@ mod demand;
 mod docker_config;
 mod document;
 mod environment;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod helper;
 mod proof;

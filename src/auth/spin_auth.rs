@@ -134,7 +134,7 @@ fn auths<'a>(content: &'a mut Map<String, Value>, path: &Path) -> Result<&'a mut
     auths.as_object_mut().ok_or_else(|| document::blame_entry(&path.display().to_string(), "auths", "an object"))
 }
 
-fn find(content: &mut Map<String, Value>, path: &Path, registry: &Registry) -> Result<Option<Found>, Error> {
+pub(super) fn find(content: &mut Map<String, Value>, path: &Path, registry: &Registry) -> Result<Option<Found>, Error> {
     let auths = auths(content, path)?;
     let own = key(registry);
     let known = auths.get_key_value(&own).or_else(|| auths.iter().find(|(known, _)| is_key_of(known, registry)));

@@ -199,13 +199,13 @@ impl Exchange {
 
 /// A token and how long it lives.
 #[derive(Debug, PartialEq, Eq)]
-struct Granted {
+pub(super) struct Granted {
     header: HeaderValue,
     lifetime: Duration,
 }
 
 impl Granted {
-    fn read(body: &[u8]) -> Result<Self, &'static str> {
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
         struct Answer {
             token: Option<Secret>,
@@ -246,7 +246,7 @@ fn lifetime(expires_in: &Value) -> Duration {
 }
 
 /// Reads what a service complains about: in the words of the distribution spec, of OAuth 2, or of Docker Hub.
-fn complaints(body: &[u8]) -> Vec<ErrorEntry> {
+pub(super) fn complaints(body: &[u8]) -> Vec<ErrorEntry> {
     #[derive(Deserialize)]
     struct Complaint {
         error: Option<String>,

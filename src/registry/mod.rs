@@ -9,6 +9,9 @@
 mod blob;
 mod client;
 mod delete;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod manifest;
 mod pages;
 mod referrers;

@@ -12,6 +12,9 @@
 //! Nothing that was acknowledged is lost when the process is killed. Uploads survive a restart.
 
 mod blobs;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod idle;
 mod manifests;
 mod range;

@@ -11,6 +11,9 @@ mod cached;
 mod created;
 mod document;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod glob_walk;
 mod hosts;
 mod id;
