@@ -20,6 +20,8 @@ pub mod fuzzing;
 mod grant;
 mod helper;
 mod proof;
+#[cfg(test)]
+mod properties;
 mod realm;
 mod scope;
 mod session;

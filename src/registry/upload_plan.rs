@@ -541,6 +541,8 @@ const MAX_RESTARTS: u32 = 4;
 const MAX_CORRECTIONS: u32 = 8;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

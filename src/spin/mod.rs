@@ -25,6 +25,8 @@ mod mounts;
 mod normalise;
 mod pack;
 mod package;
+#[cfg(test)]
+mod properties;
 mod unpack;
 mod variables;
 mod warning;

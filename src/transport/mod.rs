@@ -11,6 +11,8 @@ mod limit;
 mod origin;
 mod payload;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod redirect;
 mod sniff;
 mod stall;
