@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 use serde_json::json;
 use spinreg::Error;
 use spinreg::model::Digest;
@@ -126,5 +127,70 @@ async fn two_pulls_unpack_once() {
     let pulls = (0..4).map(|_| pull(&root, &packed, UnpackLimits::default()));
     for outcome in futures_util::future::join_all(pulls).await {
         assert_eq!(outcome.expect("an archive").len(), 200);
+    }
+}
+
+/// An archive of entries, most of them well made, and where it is damaged.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    use tar::EntryType as Kind;
+    let kinds = vec![
+        Kind::Regular,
+        Kind::Regular,
+        Kind::Continuous,
+        Kind::Directory,
+        Kind::Symlink,
+        Kind::GNULongName,
+        Kind::XHeader,
+        Kind::GNUSparse,
+    ];
+    let content = prop::collection::vec(any::<u8>(), 0..1500);
+    let entry = ("[a-z./]{1,20}", prop::sample::select(kinds), content);
+    let entries = prop::collection::vec(entry, 0..5).prop_map(|entries| {
+        let entries: Vec<_> = entries.iter().map(|(name, kind, content)| (name.as_str(), *kind, &**content)).collect();
+        raw(&entries)
+    });
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+    (entries, damage.clone(), damage, any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |(mut tar, inside, outside, cut, is_cut)| {
+            let hit = |bytes: &mut Vec<u8>, damage: Vec<(prop::sample::Index, u8)>| {
+                for (at, byte) in damage {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            };
+            hit(&mut tar, inside);
+            let mut packed = gzip(&tar);
+            hit(&mut packed, outside);
+            if is_cut {
+                packed.truncate(cut.index(packed.len()));
+            }
+            packed
+        },
+    )
+}
+
+proptest! {
+    // Each case is a pull to a disk.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever an archive is: what comes out of it is called by its digest and stays in its place, and the limits hold.
+    #[test]
+    fn any_archive_is_survived(packed in damaged()) {
+        let limits = UnpackLimits { entries: 4, bytes: 8 << 10 };
+        let root = root();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let outcome = runtime.block_on(pull(&root, &packed, limits));
+        prop_assert!(matches!(outcome, Ok(_) | Err(Error::Parse(_))), "{:?}", outcome);
+        let mut bytes = 0;
+        for (name, content) in tree(root.path()) {
+            if let Some(called) = name.strip_prefix("registry/data/") {
+                prop_assert_eq!(called, Digest::of(&content).to_string());
+                bytes += content.len();
+            } else {
+                prop_assert!(name.starts_with("registry/manifests/"), "{}", name);
+            }
+        }
+        // The archive itself and the lock file's layer are there besides.
+        prop_assert!(bytes <= packed.len() + 200 + (8 << 10), "{bytes} bytes have come out");
     }
 }
