@@ -42,6 +42,8 @@ mod unpack;
 mod cli;
 /// What `-k` does, and what it does not.
 mod insecure;
+/// The tool, killed at random moments of pull, push and login.
+mod killed;
 /// Logins: proved, saved, found, removed.
 mod login;
 /// Push and pull from end to end.

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use spinreg::content::Body;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::guard::Guard;
 use super::listen::{Connection, Handler, Hangup, Listener, collect};
@@ -32,6 +33,10 @@ pub(crate) enum Meddle {
     Instead(Reply),
     /// The answer is cut after `n` bytes of its body (HTTP/1.1 alone).
     Cut(usize, End),
+    /// Nothing is read, asked or answered from here on; whoever waits for it is told.
+    Hold(Arc<Notify>),
+    /// As [`Meddle::Cut`] with [`End::Stall`]; whoever waits for it is told.
+    HoldAfter(usize, Arc<Notify>),
     /// A bit of the first byte of the answer's body is flipped.
     Spoil,
     /// The exchange is left alone.
@@ -148,6 +153,20 @@ impl Door {
                     collect(request.into_body()).await?;
                 }
                 reply.play(&method, &Names::of(self.origin()), connection).await
+            }
+            Meddle::Hold(held) => {
+                held.notify_one();
+                std::future::pending().await
+            }
+            Meddle::HoldAfter(n, held) => {
+                let response = self.forward(request).await?;
+                connection.write(&head(&response)).await;
+                let mut body = response.into_body().take(n as u64);
+                while let Some(chunk) = body.chunk().await {
+                    connection.write(&chunk.map_err(|_| Hangup)?).await;
+                }
+                held.notify_one();
+                std::future::pending().await
             }
             Meddle::Spoil => Ok(self.forward(request).await?.map(spoilt)),
             Meddle::Cut(n, end) => {
