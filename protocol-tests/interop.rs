@@ -1,6 +1,10 @@
 //! The same promises against programs that we did not write. `protocol-tests/peers.tsv` pins them; a missing one is a
 //! failure.
 
+/// A disk that is full at random moments of pull, push and login.
+#[cfg(target_os = "linux")]
+#[path = "interop/full_disk.rs"]
+mod full_disk;
 mod support;
 
 use spinreg::Digest;
