@@ -42,6 +42,10 @@ impl FromStr for Location {
     /// may have colons; a path that ends in what looks like a tag needs its tag written out.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let Some(rest) = text.strip_prefix("oci:") else {
+            // A registry is printed in lower case: as a layout.
+            if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("oci:")) {
+                return Err(ParseError::new("location", text, "`oci:` in lower case").at(0));
+            }
             return text.parse().map(Self::Registry);
         };
         let (path, identifier) = if let Some((path, digest)) = rest.rsplit_once('@') {
@@ -77,7 +81,7 @@ mod tests {
         }
         let by_digest = format!("oci:out@{digest}");
         assert_eq!(by_digest.parse::<Location>().expect("a digest").to_string(), by_digest);
-        for text in ["oci:", "oci::v1", "oci:x@sha256:0", "UPPER/case"] {
+        for text in ["oci:", "OCI:1/a", "oCi:out", "oci::v1", "oci:x@sha256:0", "UPPER/case"] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }
     }
