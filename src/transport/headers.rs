@@ -93,7 +93,8 @@ fn next_of(value: &str) -> Option<String> {
         };
         let (parameters, others) = after.split_at(end_of_link(after));
         if parameters_of(parameters).any(|(name, value)| name.eq_ignore_ascii_case("rel") && is_next(value)) {
-            return Some(target.trim().to_owned());
+            // An empty reference means this very page: who followed it would never come to an end.
+            return Some(target.trim()).filter(|target| !target.is_empty()).map(str::to_owned);
         }
         rest = others;
     }
@@ -248,6 +249,8 @@ mod tests {
             (&[r#"</a>; title="</b>; rel=next, x""#], None),
             (&[r#"</a>; rel="nextish""#], None),
             (&["</a>"], None),
+            (&["<>; rel=next"], None),
+            (&["; rel=next"], None),
             (&["</a; rel=next"], None),
             (&["<"], None),
             (&["", ", ,"], None),
