@@ -1,0 +1,21 @@
+//! What holds for every input of a peer, target by target. Each function fails by a panic.
+
+mod challenge;
+mod documents;
+mod headers;
+mod names;
+mod wire;
+
+pub use challenge::challenge;
+pub use documents::{archive, docker_config, error_body, lock_file, manifest, token};
+pub use headers::{link, ranges, retry_after};
+pub use names::{digest, reference};
+pub use wire::{redirect, router, upload};
+
+/// Splits off the first line; inputs with several parts have one part a line.
+fn line(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&data[..end], &data[end + 1..]),
+        None => (data, &[]),
+    }
+}
