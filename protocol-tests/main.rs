@@ -5,8 +5,13 @@ mod dependencies;
 /// The architecture: which floor may look at which.
 mod floors;
 
+/// Pulls in nobody's name.
+mod anonymous;
 /// Who we are: challenges, tokens, refusals, proofs.
 mod auth;
+/// Credential helpers, good and bad.
+#[cfg(unix)]
+mod helpers;
 /// Ways through proxies.
 mod proxy;
 /// Where requests may be sent on to, and with what.

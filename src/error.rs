@@ -46,6 +46,9 @@ pub enum Error {
     /// The network: no answer.
     #[error(transparent)]
     Unreachable(#[from] Box<Unreachable>),
+    /// The credential helper: a program that should have had credentials, and gave no answer.
+    #[error(transparent)]
+    Helper(#[from] Box<HelperFailure>),
 }
 
 impl Error {
@@ -273,6 +276,45 @@ impl fmt::Display for Tried {
             }
             Self::Account { username, source } => write!(f, "does not accept `{username}` from {source}"),
             Self::Withheld => f.write_str("wants credentials over an unprotected connection"),
+        }
+    }
+}
+
+/// A credential helper that gave no answer. Nothing of what it printed is in here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the credential helper `{program}` {trouble}")]
+pub struct HelperFailure {
+    /// The program: `docker-credential-NAME`.
+    pub program: String,
+    /// What is the matter with it.
+    pub trouble: HelperTrouble,
+}
+
+/// What is the matter with a credential helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HelperTrouble {
+    /// No directory of `PATH` has it.
+    Missing,
+    /// It cannot be run, or not be talked to.
+    Broken(io::ErrorKind),
+    /// It ended with this exit code (`None`: by a signal), and did not say that it has nothing.
+    Ended(Option<i32>),
+    /// It was not done after this time, and was killed.
+    Late(Duration),
+    /// Its answer is not the JSON of credentials.
+    Nonsense,
+}
+
+impl fmt::Display for HelperTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("is not installed"),
+            Self::Broken(kind) => write!(f, "cannot be run: {kind}"),
+            Self::Ended(Some(code)) => write!(f, "ended with exit code {code}"),
+            Self::Ended(None) => f.write_str("was killed"),
+            Self::Late(limit) => write!(f, "did not answer within {limit:?}"),
+            Self::Nonsense => f.write_str("does not answer in JSON with `Username` and `Secret`"),
         }
     }
 }

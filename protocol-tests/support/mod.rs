@@ -7,6 +7,8 @@ pub(crate) mod client;
 pub(crate) mod faults;
 pub(crate) mod front;
 pub(crate) mod guard;
+#[cfg(unix)]
+pub(crate) mod helpers;
 mod kit;
 pub(crate) mod listen;
 pub(crate) mod pattern;

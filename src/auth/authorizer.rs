@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 
 use super::challenge::parse;
 use super::demand::{Carried, Demand, is_worth_meeting};
-use super::grant::Account;
-use super::session::{Met, Session};
+use super::grant::{Account, Identity};
+use super::session::{Anonymous, Met, Session};
 use super::token::{Denied, Token};
 use super::{Keychain, Scopes};
 use crate::content::Body;
-use crate::error::{Error, RequestLine, Tried, Unmet};
+use crate::error::{Error, HelperFailure, RequestLine, Tried, Unmet};
 use crate::model::{ErrorBody, ErrorEntry, Registry};
 use crate::transport::{Budget, FinalUri, Origin, Payload, Scheme, Transport};
 
@@ -33,6 +33,26 @@ impl Exposure {
     }
 }
 
+/// Something about credentials that people should be told, once.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Remark<'a> {
+    /// A credential helper gives no answer; something is read without credentials.
+    HelperFailed {
+        /// The registry that wanted some.
+        registry: &'a Registry,
+        /// What is the matter.
+        failure: &'a HelperFailure,
+    },
+    /// Credentials are refused, and what was asked for is there for anybody.
+    CredentialsRefused {
+        /// The registry that refuses them.
+        registry: &'a Registry,
+        /// Which ones.
+        tried: &'a Tried,
+    },
+}
+
 /// Sends requests, meets the challenges that come back, and remembers what worked. Clones share what is remembered.
 ///
 /// Credentials go to the origin of the request alone, and to the token service that it names, if that is protected as
@@ -46,7 +66,18 @@ pub struct Authorizer {
 impl Authorizer {
     /// Puts an authorizer before a transport.
     pub fn new(transport: Transport, keychain: Arc<dyn Keychain>, exposure: Exposure) -> Self {
-        Self { session: Arc::new(Session::new(transport, keychain, exposure)) }
+        Self::telling(transport, keychain, exposure, |_| ())
+    }
+
+    /// Puts an authorizer before a transport; `tell` is told what people should know. Called from inside requests: it must
+    /// not block.
+    pub fn telling(
+        transport: Transport,
+        keychain: Arc<dyn Keychain>,
+        exposure: Exposure,
+        tell: impl Fn(Remark<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        Self { session: Arc::new(Session::new(transport, keychain, exposure, Box::new(tell))) }
     }
 
     /// Returns the transport behind it.
@@ -60,15 +91,19 @@ impl Authorizer {
     /// Every status but 401 is returned as it is; so is a 401 that names no way to authenticate that we speak, and one
     /// that comes from another origin, to which a redirect led.
     ///
+    /// What is only to be read is tried once more without credentials where they are refused, or where the program that
+    /// should have them gives no answer: many registries refuse to give to a wrong password what they give to anybody.
+    ///
     /// **Requests**: the request alone, where no credentials are needed or a token is at hand. On first contact that, the
     /// token's (none for Basic), and the request again. Where a token has expired, the token's come before the request.
+    /// Where credentials are refused for reading, all of this once more, once for each repository.
     ///
     /// # Errors
     ///
     /// [`Error::Unauthorized`] where the credentials, or the lack of them, are refused by the registry or its token
     /// service, or may not be sent because the connection is not protected. [`Error::Protocol`] where the challenge leads
-    /// to a token service that breaks the rules above, or that talks nonsense. Those of the keychain and of
-    /// [`Transport::send`].
+    /// to a token service that breaks the rules above, or that talks nonsense. [`Error::Helper`] where a credential helper
+    /// gives no answer, and something is to be changed. Those of the keychain and of [`Transport::send`].
     pub async fn send(
         &self,
         registry: &Registry,
@@ -80,27 +115,77 @@ impl Authorizer {
         let Some(origin) = Origin::of(request.uri()) else {
             return session.transport.send(request, budget).await;
         };
+        let (name, identity) = (scopes.first_name().cloned(), Identity::Own);
+        let own = Account { origin, registry: registry.clone(), name, identity };
+        let nobody = Account { identity: Identity::Nobody, ..own.clone() };
+        let known = if scopes.is_reading() { session.anonymous(&own) } else { Some(Anonymous::Unwelcome) };
+        match known {
+            Some(Anonymous::Welcome) => return Ok(self.attempt(&nobody, &request, scopes, budget).await?.0),
+            Some(Anonymous::Unwelcome) => return Ok(self.attempt(&own, &request, scopes, budget).await?.0),
+            None => {}
+        }
+        let (first, refused) = match self.attempt(&own, &request, scopes, budget).await {
+            Ok((response, tried @ Tried::Account { .. })) if is_forbidden(&response, &own.origin) => {
+                // Read now, so that it does not hold its connection.
+                (Ok(buffered(response).await), tried)
+            }
+            Err(Error::Unauthorized(unmet)) if matches!(unmet.tried, Tried::Account { .. }) => {
+                let tried = unmet.tried.clone();
+                (Err(Error::Unauthorized(unmet)), tried)
+            }
+            Err(Error::Helper(failure)) => {
+                let remark = Remark::HelperFailed { registry, failure: &failure };
+                session.conclude(&own, Anonymous::Welcome, remark);
+                return Ok(self.attempt(&nobody, &request, scopes, budget).await?.0);
+            }
+            outcome => return outcome.map(|(response, _)| response),
+        };
+        if session.wants_passwords(&own.origin) {
+            return first;
+        }
+        let second = self.attempt(&nobody, &request, scopes, budget).await;
+        let remark = Remark::CredentialsRefused { registry, tried: &refused };
+        match second {
+            Ok((response, _)) if !matches!(response.status().as_u16(), 401 | 403 | 404) => {
+                session.conclude(&own, Anonymous::Welcome, remark);
+                Ok(response)
+            }
+            _ => {
+                session.conclude(&own, Anonymous::Unwelcome, remark);
+                first
+            }
+        }
+    }
+
+    /// Sends a request in the name of `account`; returns what it was answered, and what it carried in the end.
+    async fn attempt(
+        &self,
+        account: &Account,
+        request: &Request<Payload>,
+        scopes: &Scopes,
+        budget: &mut Budget,
+    ) -> Result<(Response<Body>, Tried), Error> {
+        let session = &self.session;
         let line = RequestLine::new(request.method(), request.uri());
-        let account = Account { origin, registry: registry.clone(), name: scopes.first_name().cloned() };
-        let mut pass = session.remembered(&account, scopes, budget).await?;
+        let mut pass = session.remembered(account, scopes, budget).await?;
         // Ends: whatever is met leads to `Carried::Best` in two rounds, after which nothing is worth meeting.
         loop {
-            let response = session.transport.send(carrying(&request, pass.header.as_ref()), budget).await?;
-            let Some(demand) = demand(&response, &account.origin) else { return Ok(response) };
+            let response = session.transport.send(carrying(request, pass.header.as_ref()), budget).await?;
+            let Some(demand) = demand(&response, &account.origin) else { return Ok((response, pass.tried)) };
             let answered = final_uri(&response, request.uri());
             let refusal = Denied { request: line.clone(), errors: complaints(response).await };
             if !is_worth_meeting(&pass.carried, &demand) {
-                return Err(unmet(registry, pass.tried, refusal));
+                return Err(unmet(&account.registry, pass.tried, refusal));
             }
             let met = match &demand {
-                Demand::Basic => session.meet_basic(&account, &pass).await?,
+                Demand::Basic => session.meet_basic(account, &pass).await?,
                 Demand::Bearer(bearer) => {
-                    session.meet_bearer(&account, bearer, scopes, &pass, &answered, budget).await?
+                    session.meet_bearer(account, bearer, scopes, &pass, &answered, budget).await?
                 }
             };
             pass = match met {
                 Met::Pass(pass) => pass,
-                Met::Nothing(tried) => return Err(unmet(registry, tried, refusal)),
+                Met::Nothing(tried) => return Err(unmet(&account.registry, tried, refusal)),
             };
         }
     }
@@ -136,9 +221,19 @@ pub(super) fn carrying(request: &Request<Payload>, header: Option<&HeaderValue>)
 
 /// Returns what the registry at `origin` demands; `None` where this is no challenge of its.
 pub(super) fn demand(response: &Response<Body>, origin: &Origin) -> Option<Demand> {
+    let is_challenge = response.status() == StatusCode::UNAUTHORIZED && is_of(response, origin);
+    is_challenge.then(|| demand_in(response.headers()))?
+}
+
+/// Says whether the registry at `origin` itself refuses what it was shown.
+fn is_forbidden(response: &Response<Body>, origin: &Origin) -> bool {
+    matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && is_of(response, origin)
+}
+
+/// Says whether `origin` answered, and not something to which it led.
+fn is_of(response: &Response<Body>, origin: &Origin) -> bool {
     let own = |FinalUri(uri): &FinalUri| Origin::of(uri).as_ref() == Some(origin);
-    let is_own = response.extensions().get().is_none_or(own);
-    (response.status() == StatusCode::UNAUTHORIZED && is_own).then(|| demand_in(response.headers()))?
+    response.extensions().get().is_none_or(own)
 }
 
 fn demand_in(headers: &HeaderMap) -> Option<Demand> {
@@ -153,13 +248,23 @@ pub(super) fn final_uri(response: &Response<Body>, requested: &Uri) -> Uri {
 
 /// Reads what the registry says beside its challenge. Reading it also gives the connection back.
 pub(super) async fn complaints(response: Response<Body>) -> Vec<ErrorEntry> {
-    let mut body = response.into_body().take(MAX_COMPLAINT);
+    ErrorBody::parse(&beginning(response.into_body()).await).errors
+}
+
+/// Reads the body of a refusal, to be read again.
+async fn buffered(response: Response<Body>) -> Response<Body> {
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, Body::from_bytes(beginning(body).await))
+}
+
+async fn beginning(body: Body) -> Vec<u8> {
+    let mut body = body.take(MAX_COMPLAINT);
     let mut bytes = Vec::new();
     // What broke on the way is no error: there is one already, and this only explains it.
     while let Some(Ok(chunk)) = body.chunk().await {
         bytes.extend_from_slice(&chunk);
     }
-    ErrorBody::parse(&bytes).errors
+    bytes
 }
 
 /// Blames the credentials.

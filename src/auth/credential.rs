@@ -104,7 +104,8 @@ pub trait Keychain: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where the source exists and cannot be read or understood. The error names it and never shows a secret.
+    /// Where the source exists and cannot be read or understood; [`Error::Helper`] where it is a program that gives no
+    /// answer. The error names it and never shows a secret.
     fn credential<'a>(&'a self, registry: &'a Registry, name: Option<&'a Name>) -> Lookup<'a>;
 }
 
@@ -119,6 +120,9 @@ impl Keychain for () {
 }
 
 /// Several sources, of which the first that has something answers.
+///
+/// A credential helper that gives no answer is passed over for the sources after it, with a warning in the log; where those
+/// have nothing either, it is the error of the lookup.
 #[derive(Clone, Default)]
 pub struct Chain(Vec<Arc<dyn Keychain>>);
 
@@ -132,12 +136,21 @@ impl Chain {
 impl Keychain for Chain {
     fn credential<'a>(&'a self, registry: &'a Registry, name: Option<&'a Name>) -> Lookup<'a> {
         Box::pin(async move {
+            let mut failed = None;
             for source in &self.0 {
-                if let Some(found) = source.credential(registry, name).await? {
-                    return Ok(Some(found));
+                match source.credential(registry, name).await {
+                    Ok(Some(found)) => {
+                        if let Some(failure) = failed {
+                            tracing::warn!(%registry, "{failure}; going on with credentials from {}", found.source);
+                        }
+                        return Ok(Some(found));
+                    }
+                    Ok(None) => {}
+                    Err(Error::Helper(failure)) => failed = failed.or(Some(failure)),
+                    Err(error) => return Err(error),
                 }
             }
-            Ok(None)
+            failed.map_or(Ok(None), |failure| Err(Error::Helper(failure)))
         })
     }
 }

@@ -17,7 +17,8 @@ use crate::model::{Name, Registry};
 /// The order inside is `credHelpers` for this very registry, then `auths`, then `credsStore`. Docker Hub is found under
 /// each of its names. A key such as `ghcr.io/ada` (podman) is good for the repositories below it; the longest one wins.
 ///
-/// A lookup reads the file again each time. A missing file has no credentials; so has a missing helper, with a warning.
+/// A lookup reads the file again each time. A missing file has no credentials. A helper that is missing or fails is passed
+/// over for what comes after it, and is the error of the lookup where nothing does.
 #[derive(Clone, Debug)]
 pub struct DockerConfig {
     content: Content,
@@ -72,6 +73,7 @@ impl DockerConfig {
     async fn lookup(&self, registry: &Registry, name: Option<&Name>) -> Result<Option<Found>, Error> {
         let place = self.place();
         let found = |credential, source| Ok(Some(Found { credential, source }));
+        let mut failed = None;
         for step in self.load().await?.steps(registry, name) {
             match step {
                 Step::Entry(key, entry) => {
@@ -83,15 +85,15 @@ impl DockerConfig {
                     let Some(helper) = Helper::named(&helper, self.helper_limit) else {
                         return Err(document::blame_entry(&place, &helper, "helpers without a path in their name"));
                     };
-                    for server in servers {
-                        if let Some(credential) = helper.get(&server).await? {
-                            return found(credential, quoted(helper.program()));
-                        }
+                    match helper.first(&servers).await {
+                        Ok(Some((_, credential))) => return found(credential, quoted(helper.program())),
+                        Ok(None) => {}
+                        Err(failure) => failed = failed.or(Some(failure)),
                     }
                 }
             }
         }
-        Ok(None)
+        failed.map_or(Ok(None), |failure| Err(Box::new(failure).into()))
     }
 }
 

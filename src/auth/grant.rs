@@ -20,6 +20,17 @@ pub(crate) struct Account {
     pub(crate) registry: Registry,
     /// The repository, since credentials may be for a namespace alone.
     pub(crate) name: Option<Name>,
+    /// In whose name.
+    pub(crate) identity: Identity,
+}
+
+/// In whose name something is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Identity {
+    /// Our own, as far as there are credentials.
+    Own,
+    /// Nobody's: as if there were no credentials.
+    Nobody,
 }
 
 /// What one token service gives for one set of scopes. Its lock makes one request out of many that want the same.
@@ -126,7 +137,7 @@ mod tests {
 
     fn account() -> Account {
         let origin = Origin::of(&"https://r.example/".parse().expect("a URI")).expect("an origin");
-        Account { origin, registry: "r.example".parse().expect("a registry"), name: None }
+        Account { origin, registry: "r.example".parse().expect("a registry"), name: None, identity: Identity::Own }
     }
 
     fn grant(grants: &Grants, realm: &str, scopes: &str) -> Arc<Grant> {

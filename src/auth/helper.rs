@@ -1,7 +1,7 @@
 //! Credential helpers: the programs `docker-credential-NAME` (docker-credential-helpers, "Development").
 
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use super::{Credential, Secret};
-use crate::error::{Error, ParseError};
+use crate::error::{HelperFailure, HelperTrouble};
 
 /// A credential helper.
 #[derive(Clone, Debug)]
@@ -35,33 +35,46 @@ impl Helper {
         &self.program
     }
 
-    /// Runs the helper once to ask what it has for `server`. `None` where it has nothing, and — with a warning —
-    /// where it is not installed: configuration outlives the programs that it names, and much needs no credentials.
+    /// Asks for each of `servers` in turn; returns what it has for the first one that it knows, and which one that is.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be run, fails, or is not done after the limit; it is killed then.
-    /// [`Error::Parse`] where it talks nonsense. Neither repeats what it printed.
-    pub(crate) async fn get(&self, server: &str) -> Result<Option<Credential>, Error> {
-        let failed = |error| Error::io("run", &self.program, error);
+    /// As for [`Self::get`]: one that fails for the first name is not asked for the others.
+    pub(crate) async fn first<'a>(
+        &self,
+        servers: &'a [String],
+    ) -> Result<Option<(&'a str, Credential)>, HelperFailure> {
+        for server in servers {
+            if let Some(credential) = self.get(server).await? {
+                return Ok(Some((server, credential)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs the helper once to ask what it has for `server`; `None` where it has nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`HelperFailure`] where it is not installed, cannot be run, fails, talks nonsense, or is not done after the limit;
+    /// it is killed then.
+    pub(crate) async fn get(&self, server: &str) -> Result<Option<Credential>, HelperFailure> {
         let answer = match tokio::time::timeout(self.limit, self.run(server)).await {
             Ok(answer) => answer,
-            Err(_) => {
-                let late = format!("it did not answer within {:?}", self.limit);
-                return Err(failed(io::Error::new(io::ErrorKind::TimedOut, late)));
-            }
+            Err(_) => return Err(self.failed(HelperTrouble::Late(self.limit))),
         };
         match answer {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!("the credential helper `{}` is not installed; going on without", self.program);
-                Ok(None)
-            }
-            Err(error) => Err(failed(error)),
-            Ok((exit, output)) => self.understand(exit, &output),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.failed(HelperTrouble::Missing)),
+            Err(error) => Err(self.failed(HelperTrouble::Broken(error.kind()))),
+            Ok((status, output)) if status.success() => self.understand(&output),
+            Ok((status, output)) => match says_not_found(&output) {
+                true => Ok(None),
+                false => Err(self.failed(HelperTrouble::Ended(status.code()))),
+            },
         }
     }
 
-    async fn run(&self, server: &str) -> io::Result<(Exit, Zeroizing<Vec<u8>>)> {
+    async fn run(&self, server: &str) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
         let mut command = Command::new(&self.program);
         command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn()?;
@@ -76,22 +89,13 @@ impl Helper {
         if let Some(stdout) = child.stdout.take() {
             stdout.take(MAX + 1).read_to_end(&mut output).await?;
         }
-        let status = child.wait().await?;
-        let exit = if status.success() { Exit::Success } else { Exit::Failure(status.to_string()) };
-        Ok((exit, output))
+        Ok((child.wait().await?, output))
     }
 
-    fn understand(&self, exit: Exit, output: &[u8]) -> Result<Option<Credential>, Error> {
-        if let Exit::Failure(status) = exit {
-            let printed = output.to_ascii_lowercase();
-            if printed.windows(NOT_FOUND.len()).any(|window| window == NOT_FOUND) {
-                return Ok(None);
-            }
-            return Err(Error::io("run", &self.program, io::Error::other(format!("it ended with {status}"))));
-        }
+    fn understand(&self, output: &[u8]) -> Result<Option<Credential>, HelperFailure> {
         let answer: Answer = match serde_json::from_slice(output) {
             Ok(answer) if output.len() as u64 <= MAX => answer,
-            _ => return Err(self.nonsense()),
+            _ => return Err(self.failed(HelperTrouble::Nonsense)),
         };
         Ok(match (answer.username.as_str(), answer.secret) {
             (_, secret) if secret.is_empty() => None,
@@ -100,14 +104,15 @@ impl Helper {
         })
     }
 
-    fn nonsense(&self) -> Error {
-        ParseError::new("the answer of the helper", &self.program, "JSON with `Username` and `Secret`").into()
+    fn failed(&self, trouble: HelperTrouble) -> HelperFailure {
+        HelperFailure { program: self.program.clone(), trouble }
     }
 }
 
-enum Exit {
-    Success,
-    Failure(String),
+/// Says whether a helper that failed only had nothing to give.
+fn says_not_found(output: &[u8]) -> bool {
+    let printed = output.to_ascii_lowercase();
+    printed.windows(NOT_FOUND.len()).any(|window| window == NOT_FOUND)
 }
 
 #[derive(Deserialize)]
@@ -139,32 +144,38 @@ mod tests {
             (r#"{"Username":"<token>","Secret":"tok"}"#, Some(identity)),
             (r#"{"Username":"","Secret":""}"#, None),
         ] {
-            let understood = helper().understand(Exit::Success, answer.as_bytes());
-            assert_eq!(understood.expect(answer), expected);
+            assert_eq!(helper().understand(answer.as_bytes()).expect(answer), expected);
         }
-    }
-
-    #[test]
-    fn nothing_found_is_no_error() {
-        for output in ["credentials not found in native keychain\n", "Credentials not found"] {
-            let understood = helper().understand(Exit::Failure("exit status: 1".into()), output.as_bytes());
-            assert_eq!(understood.expect(output), None);
-        }
-    }
-
-    #[test]
-    fn errors_do_not_repeat_what_was_printed() {
-        for (exit, output, message) in [
-            (Exit::Failure("exit status: 3".into()), "hunter2", "cannot run `docker-credential-test`"),
-            (
-                Exit::Success,
-                r#"{"Username":"ada","Secret":["hunter2"]}"#,
-                "the answer of the helper `docker-credential-test` expects JSON with `Username` and `Secret`",
-            ),
+        for (printed, expected) in [
+            ("credentials not found in native keychain\n", true),
+            ("Credentials not found", true),
+            ("no credentials", false),
         ] {
-            let error = helper().understand(exit, output.as_bytes()).expect_err(output);
-            assert_eq!(error.to_string(), message);
-            assert!(!format!("{error:?}").contains("hunter2"));
+            assert_eq!(says_not_found(printed.as_bytes()), expected, "{printed}");
+        }
+    }
+
+    #[test]
+    fn failures_do_not_repeat_what_was_printed() {
+        let long = format!(r#"{{"Username":"ada","Secret":"hunter2{}"}}"#, "x".repeat(MAX as usize));
+        for output in [r#"{"Username":"ada","Secret":["hunter2"]}"#, "hunter2", "", &long] {
+            let failure = helper().understand(output.as_bytes()).expect_err("nonsense");
+            let said =
+                "the credential helper `docker-credential-test` does not answer in JSON with `Username` and `Secret`";
+            assert_eq!(failure.to_string(), said);
+            assert!(!format!("{failure:?}").contains("hunter2"));
+        }
+        for (trouble, said) in [
+            (HelperTrouble::Missing, "is not installed"),
+            (HelperTrouble::Broken(io::ErrorKind::PermissionDenied), "cannot be run: permission denied"),
+            (HelperTrouble::Ended(Some(3)), "ended with exit code 3"),
+            (HelperTrouble::Ended(None), "was killed"),
+            (HelperTrouble::Late(Helper::LIMIT), "did not answer within 5s"),
+        ] {
+            assert_eq!(
+                helper().failed(trouble).to_string(),
+                format!("the credential helper `docker-credential-test` {said}")
+            );
         }
     }
 

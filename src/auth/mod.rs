@@ -29,7 +29,7 @@ mod sources;
 mod spin_auth;
 mod token;
 
-pub use authorizer::{Authorizer, Exposure};
+pub use authorizer::{Authorizer, Exposure, Remark};
 pub use credential::{Chain, Credential, Found, Given, Keychain, Lookup, Secret};
 pub use docker_config::DockerConfig;
 pub use environment::Environment;

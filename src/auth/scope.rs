@@ -157,6 +157,15 @@ impl Scopes {
         self.0.is_empty()
     }
 
+    /// Says whether nothing is to be changed.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.0.iter().all(|scope| match scope {
+            Scope::Repository { actions, .. } => *actions == Actions::PULL,
+            Scope::Catalog => true,
+            Scope::Other(_) => false,
+        })
+    }
+
     /// Yields the scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
@@ -242,6 +251,20 @@ mod tests {
             ("", "aws", false),
         ] {
             assert_eq!(Scopes::read(mine).covers(&Scopes::read(wanted)), covers, "{mine} / {wanted}");
+        }
+    }
+
+    #[test]
+    fn pulling_alone_is_reading() {
+        for (scopes, reading) in [
+            ("", true),
+            ("repository:a:pull", true),
+            ("repository:a:pull registry:catalog:*", true),
+            ("repository:a:pull,push", false),
+            ("repository:a:pull repository:b:delete", false),
+            ("aws", false),
+        ] {
+            assert_eq!(Scopes::read(scopes).is_reading(), reading, "{scopes}");
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderValue, Uri};
 use tokio::sync::OnceCell;
 
-use super::authorizer::{Exposure, Pass, unmet};
+use super::authorizer::{Exposure, Pass, Remark, unmet};
 use super::demand::{Bearer, Carried};
-use super::grant::{Account, Grant, Grants};
+use super::grant::{Account, Grant, Grants, Identity};
 use super::token::{self, Ask, NoToken, Token};
 use super::{Credential, Found, Keychain, Scopes, basic, realm};
 use crate::error::{Error, RequestLine, Tried, Violation};
@@ -24,6 +24,18 @@ pub(super) struct Session {
     credentials: Mutex<HashMap<(Registry, Option<Name>), Cell>>,
     /// The origins that take a credential as it is.
     direct: Mutex<HashMap<Origin, Direct>>,
+    /// What is known about the accounts whose credentials got us nowhere.
+    anonymous: Mutex<HashMap<Account, Anonymous>>,
+    tell: Box<dyn Fn(Remark<'_>) + Send + Sync>,
+}
+
+/// What became of doing without credentials that are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anonymous {
+    /// Anybody may read here.
+    Welcome,
+    /// That did not help either.
+    Unwelcome,
 }
 
 type Cell = Arc<OnceCell<Option<Arc<Found>>>>;
@@ -65,9 +77,32 @@ struct Asker {
 }
 
 impl Session {
-    pub(super) fn new(transport: Transport, keychain: Arc<dyn Keychain>, exposure: Exposure) -> Self {
-        let (grants, credentials, direct) = Default::default();
-        Self { transport, exposure, keychain, grants, credentials, direct }
+    pub(super) fn new(
+        transport: Transport,
+        keychain: Arc<dyn Keychain>,
+        exposure: Exposure,
+        tell: Box<dyn Fn(Remark<'_>) + Send + Sync>,
+    ) -> Self {
+        let (grants, credentials, direct, anonymous) = Default::default();
+        Self { transport, exposure, keychain, grants, credentials, direct, anonymous, tell }
+    }
+
+    /// Returns what is known about reading without the credentials of `account`.
+    pub(super) fn anonymous(&self, account: &Account) -> Option<Anonymous> {
+        lock(&self.anonymous).get(account).copied()
+    }
+
+    /// Remembers what became of reading without the credentials of `account`, and tells people why, once.
+    pub(super) fn conclude(&self, account: &Account, anonymous: Anonymous, remark: Remark<'_>) {
+        let is_new = lock(&self.anonymous).insert(account.clone(), anonymous).is_none();
+        if is_new && anonymous == Anonymous::Welcome {
+            (self.tell)(remark);
+        }
+    }
+
+    /// Says whether an origin wants a password for everything, so that there is nothing to ask for without one.
+    pub(super) fn wants_passwords(&self, origin: &Origin) -> bool {
+        lock(&self.direct).get(origin) == Some(&Direct::Password)
     }
 
     /// Returns what worked before for this account and scopes, renewed where it has expired.
@@ -78,7 +113,7 @@ impl Session {
         budget: &mut Budget,
     ) -> Result<Pass, Error> {
         let direct = lock(&self.direct).get(&account.origin).copied();
-        if let Some(direct) = direct {
+        if let Some(direct) = direct.filter(|_| account.identity == Identity::Own) {
             let Asker { found, tried } = self.asker(account, None).await?;
             let header = found.and_then(|found| direct.header(&found.credential));
             if header.is_some() {
@@ -173,7 +208,11 @@ impl Session {
 
     /// Finds out in whose name to ask: nobody's, where the credentials would be seen on the way.
     async fn asker(&self, account: &Account, realm: Option<&Uri>) -> Result<Asker, Error> {
-        let Some(found) = self.credential(account).await? else {
+        let found = match account.identity {
+            Identity::Own => self.credential(account).await?,
+            Identity::Nobody => None,
+        };
+        let Some(found) = found else {
             return Ok(Asker { found: None, tried: Tried::Nothing });
         };
         let realm = realm.and_then(Origin::of);

@@ -7,7 +7,7 @@ use super::log;
 use super::options::{Connection, Global};
 use super::server::Scheme;
 use super::status::Voice;
-use crate::auth::{Exposure, Keychain};
+use crate::auth::{Exposure, Keychain, Remark};
 use crate::error::Error;
 use crate::registry::{Client, Notice, Protection};
 use crate::transport::{Options, Protocol};
@@ -57,6 +57,12 @@ impl Context {
                 warn(&format!("`{registry}` speaks plain HTTP, and so do we, because of `-k`: nothing is encrypted"));
             }
             Notice::Warning(registry, text) => warn(&format!("`{registry}` says: {text}")),
+            Notice::Credentials(Remark::HelperFailed { registry, failure }) => {
+                warn(&format!("{failure}; going on without credentials for `{registry}`"));
+            }
+            Notice::Credentials(Remark::CredentialsRefused { registry, tried }) => {
+                warn(&format!("`{registry}` {tried}, and gives this to anybody: going on without credentials"));
+            }
         };
         let builder = Client::builder().transport(options).keychain(keychain).exposure(exposure);
         builder.protection(protection).notify(notify).build()

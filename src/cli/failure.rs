@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 
 use super::misuse::Misuse;
-use crate::error::{Actual, Error, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind};
+use crate::error::{
+    Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
+};
 use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Registry};
 use crate::spin;
 
@@ -217,6 +219,7 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
             )),
             Exit::Failed,
         ),
+        Error::Helper(failure) => (Some(explain_helper(failure, invocation)), Exit::NotPermitted),
         Error::Parse(_) => (None, Exit::Failed),
     }
 }
@@ -286,7 +289,18 @@ fn explain_unmet(unmet: &Unmet, invocation: &Invocation) -> String {
             invocation.name(),
             scope_of_ghcr(invocation)
         ),
+        (Tried::Account { .. }, Invocation::Pull(_)) => {
+            format!("`{}` may be private or not exist; log in again with `spinreg login {host}`", invocation.name())
+        }
         _ => format!("log in again with `spinreg login {host}`"),
+    }
+}
+
+fn explain_helper(failure: &HelperFailure, invocation: &Invocation) -> String {
+    let host = invocation.host();
+    match failure.trouble {
+        HelperTrouble::Missing => format!("install it, or log in with `spinreg login {host}`, which needs none"),
+        _ => format!("see what it says by itself, or log in with `spinreg login {host}`, which needs none"),
     }
 }
 

@@ -10,7 +10,7 @@ use http::{Request, Response, Uri};
 
 use super::Repository;
 use super::upload::Orphan;
-use crate::auth::{Authorizer, Exposure, Found, Keychain, Proof, Scopes};
+use crate::auth::{Authorizer, Exposure, Found, Keychain, Proof, Remark, Scopes};
 use crate::content::Body;
 use crate::error::{Error, Unreachable, UnreachableKind};
 use crate::model::{Name, Reference, Registry, excerpt};
@@ -26,7 +26,7 @@ struct Shared {
     protection: Protection,
     /// How a registry turned out to speak, where that is not the first thing to try.
     schemes: Mutex<HashMap<Registry, Scheme>>,
-    notify: Box<dyn Fn(Notice<'_>) + Send + Sync>,
+    notify: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
     warned: Mutex<HashSet<String>>,
     /// Upload sessions that were left open.
     orphans: Mutex<Vec<Orphan>>,
@@ -52,6 +52,8 @@ pub enum Notice<'a> {
     FellBackToPlainHttp(&'a Registry),
     /// A registry sent a `Warning` header (distribution-spec 1.1, "Warnings").
     Warning(&'a Registry, &'a str),
+    /// Credentials were missing or refused, and something is read without them.
+    Credentials(Remark<'a>),
 }
 
 /// What a [`Client`] is made of. The defaults are anonymous, verified, and quiet.
@@ -60,7 +62,7 @@ pub struct ClientBuilder {
     keychain: Arc<dyn Keychain>,
     exposure: Exposure,
     protection: Protection,
-    notify: Box<dyn Fn(Notice<'_>) + Send + Sync>,
+    notify: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
 }
 
 impl Default for ClientBuilder {
@@ -70,7 +72,7 @@ impl Default for ClientBuilder {
             keychain: Arc::new(()),
             exposure: Exposure::Guarded,
             protection: Protection::Verified,
-            notify: Box::new(|_| ()),
+            notify: Arc::new(|_| ()),
         }
     }
 }
@@ -103,7 +105,7 @@ impl ClientBuilder {
     /// Sets who is told what people should know. Called from inside requests: it must not block.
     #[must_use]
     pub fn notify(self, notify: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
-        Self { notify: Box::new(notify), ..self }
+        Self { notify: Arc::new(notify), ..self }
     }
 
     /// Makes the client. Nothing is sent, and no trust store read, before the first request.
@@ -116,8 +118,10 @@ impl ClientBuilder {
             self.options.tls.verification = Verification::None;
         }
         let transport = Transport::new(self.options)?;
+        let notify = self.notify.clone();
+        let tell = move |remark: Remark<'_>| notify(Notice::Credentials(remark));
         Ok(Client(Arc::new(Shared {
-            authorizer: Authorizer::new(transport.clone(), self.keychain, self.exposure),
+            authorizer: Authorizer::telling(transport.clone(), self.keychain, self.exposure, tell),
             transport,
             protection: self.protection,
             schemes: Mutex::default(),

@@ -41,6 +41,10 @@ fn unmet(tried: Tried) -> Error {
     Error::Unauthorized(Box::new(unmet))
 }
 
+fn helper(trouble: HelperTrouble) -> Error {
+    Error::Helper(Box::new(HelperFailure { program: "docker-credential-x".into(), trouble }))
+}
+
 fn account() -> Tried {
     Tried::Account { username: "ada".into(), source: "the command line".into() }
 }
@@ -103,7 +107,14 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
         (unmet(account()).into(), login(), Exit::NotPermitted, "check user name and password"),
         (unmet(account()).into(), push(), Exit::NotPermitted, "may push to `me/app`"),
         (unmet(account()).into(), ghcr(), Exit::NotPermitted, "write:packages"),
-        (unmet(account()).into(), pull(), Exit::NotPermitted, "log in again"),
+        (unmet(account()).into(), pull(), Exit::NotPermitted, "private or not exist; log in again"),
+        (
+            helper(HelperTrouble::Missing).into(),
+            push(),
+            Exit::NotPermitted,
+            "install it, or log in with `spinreg login r.example`",
+        ),
+        (helper(HelperTrouble::Ended(Some(1))).into(), push(), Exit::NotPermitted, "see what it says by itself"),
         (refused(401, "UNAUTHORIZED", "").into(), pull(), Exit::NotPermitted, "spinreg login r.example"),
         (refused(403, "DENIED", "no").into(), pull(), Exit::NotPermitted, "private or not exist"),
         (refused(403, "DENIED", "no").into(), ghcr(), Exit::NotPermitted, "write:packages"),
