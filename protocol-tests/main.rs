@@ -20,6 +20,8 @@ mod redirect;
 mod retry;
 /// Who is believed, and what a peer speaks.
 mod tls;
+/// Tokens: how they are got, how long they last, and uploads that outlast them.
+mod tokens;
 
 /// The writer: resume, poison, lies, two processes, a kill, a full disk.
 mod ingest;

@@ -89,7 +89,7 @@ impl Authorizer {
     /// sends the request again.
     ///
     /// Every status but 401 is returned as it is; so is a 401 that names no way to authenticate that we speak, and one
-    /// that comes from another origin, to which a redirect led.
+    /// that comes from another host than the registry's, to which a redirect or an upload session led.
     ///
     /// What is only to be read is tried once more without credentials where they are refused, or where the program that
     /// should have them gives no answer: many registries refuse to give to a wrong password what they give to anybody.
@@ -112,7 +112,7 @@ impl Authorizer {
         budget: &mut Budget,
     ) -> Result<Response<Body>, Error> {
         let session = &self.session;
-        let Some(origin) = Origin::of(request.uri()) else {
+        let Some(origin) = Origin::of(request.uri()).filter(|origin| is_home(registry, origin)) else {
             return session.transport.send(request, budget).await;
         };
         let (name, identity) = (scopes.first_name().cloned(), Identity::Own);
@@ -225,6 +225,14 @@ pub(super) fn demand(response: &Response<Body>, origin: &Origin) -> Option<Deman
     is_challenge.then(|| demand_in(response.headers()))?
 }
 
+/// Says whether a registry's own host and port are at `origin`: an upload session may be elsewhere, and nobody there has
+/// a right to our credentials.
+fn is_home(registry: &Registry, origin: &Origin) -> bool {
+    let scheme = if origin.scheme() == Scheme::Https { "https" } else { "http" };
+    let home = format!("{scheme}://{}/", registry.api_host()).parse().ok();
+    home.as_ref().and_then(Origin::of).as_ref() == Some(origin)
+}
+
 /// Says whether the registry at `origin` itself refuses what it was shown.
 fn is_forbidden(response: &Response<Body>, origin: &Origin) -> bool {
     matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && is_of(response, origin)
@@ -298,6 +306,25 @@ mod tests {
             (200, "https://r.example/v2/", "Basic realm=\"r\"", false),
         ] {
             assert_eq!(demand(&response(status, from, challenge), &origin).is_some(), demanded, "{status} {from}");
+        }
+    }
+
+    #[test]
+    fn credentials_stay_at_home() {
+        for (registry, uri, home) in [
+            ("r.example", "https://r.example/v2/", true),
+            ("r.example", "https://r.example:443/v2/", true),
+            ("r.example", "http://r.example/v2/", true),
+            ("r.example", "https://r.example:8443/v2/", false),
+            ("r.example:5000", "http://r.example:5000/v2/", true),
+            ("r.example:5000", "http://r.example/v2/", false),
+            ("r.example", "https://cdn.r.example/v2/", false),
+            ("[::1]:5000", "http://[::1]:5000/v2/", true),
+            ("docker.io", "https://registry-1.docker.io/v2/", true),
+            ("docker.io", "https://docker.io/v2/", false),
+        ] {
+            let origin = Origin::of(&uri.parse().expect(uri)).expect(uri);
+            assert_eq!(is_home(&registry.parse().expect(registry), &origin), home, "{registry}: {uri}");
         }
     }
 

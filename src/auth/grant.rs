@@ -58,6 +58,10 @@ impl Grant {
         self.state.try_lock().map_or(true, |state| matches!(*state, State::Held(_)))
     }
 
+    fn is_denied(&self) -> bool {
+        self.state.try_lock().is_ok_and(|state| matches!(*state, State::Denied(..)))
+    }
+
     /// Returns a token other than `rejected`: the one held, where it is good, else a new one from `fetch`.
     ///
     /// Callers that come while one fetches wait, and get what that one got: the token, or the refusal. A wrong password
@@ -102,26 +106,33 @@ impl Grant {
 pub(crate) struct Grants(Mutex<HashMap<Account, Vec<Arc<Grant>>>>);
 
 impl Grants {
-    /// Returns a grant that is good for `scopes`.
+    /// Returns a grant that is good for `scopes` and needs no challenge.
     pub(crate) fn find(&self, account: &Account, scopes: &Scopes) -> Option<Arc<Grant>> {
         let grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.get(account)?.iter().find(|grant| grant.scopes.covers(scopes)).cloned()
+        grants.get(account)?.iter().find(|grant| grant.scopes.covers(scopes) && grant.is_proven()).cloned()
     }
 
-    /// Returns the grant of this token service that is good for `scopes`, which may be new. A new one takes the place of
-    /// those that it makes superfluous.
+    /// Returns the grant of this token service that is good for `scopes`, which may be new. One that was asked for more
+    /// and refused is not it: the less may still be given.
     pub(crate) fn open(&self, account: &Account, realm: &Uri, service: Option<&str>, scopes: Scopes) -> Arc<Grant> {
         let mut grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let grants = grants.entry(account.clone()).or_default();
         let is_same = |grant: &Grant| grant.realm == *realm && grant.service.as_deref() == service;
-        if let Some(known) = grants.iter().find(|grant| is_same(grant) && grant.scopes.covers(&scopes)) {
+        let is_good = |grant: &Grant| grant.scopes == scopes || grant.scopes.covers(&scopes) && !grant.is_denied();
+        if let Some(known) = grants.iter().find(|grant| is_same(grant) && is_good(grant)) {
             return known.clone();
         }
-        grants.retain(|grant| !scopes.covers(&grant.scopes));
         let (realm, service) = (realm.clone(), service.map(str::to_owned));
         let grant = Arc::new(Grant { realm, service, scopes, state: tokio::sync::Mutex::new(State::Empty) });
         grants.push(grant.clone());
         grant
+    }
+
+    /// Forgets the grants that this one makes superfluous, now that it has a token.
+    pub(crate) fn settle(&self, account: &Account, grant: &Arc<Grant>) {
+        let mut grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(grants) = grants.get_mut(account) else { return };
+        grants.retain(|known| Arc::ptr_eq(known, grant) || !grant.scopes.covers(&known.scopes));
     }
 }
 
@@ -144,22 +155,37 @@ mod tests {
         grants.open(&account(), &realm.parse().expect(realm), None, Scopes::read(scopes))
     }
 
+    fn denial() -> NoToken {
+        let request = RequestLine::new(&Method::GET, &Uri::from_static("https://a.example/t"));
+        NoToken::Denied(Box::new(Denied { request, errors: vec![] }))
+    }
+
     fn token(seconds: u64) -> Token {
         let until = Instant::now() + Duration::from_secs(seconds);
         Token { header: HeaderValue::from_static("Bearer t"), until }
     }
 
-    #[test]
-    fn a_wider_grant_replaces_narrower_ones() {
+    #[tokio::test]
+    async fn a_wider_grant_replaces_narrower_ones_once_it_has_a_token() {
         let grants = Grants::default();
         let narrow = grant(&grants, "https://a.example/t", "repository:a:pull");
         assert!(Arc::ptr_eq(&narrow, &grant(&grants, "https://a.example/t", "repository:a:pull")));
+        narrow.token(None, || async { Ok(token(60)) }).await.expect("a token");
         let wide = grant(&grants, "https://a.example/t", "repository:a:pull,push repository:b:pull");
+        let find = |scopes| grants.find(&account(), &Scopes::read(scopes));
+        assert!(find("repository:b:pull").is_none(), "it has no token yet");
+        assert!(find("repository:a:pull").is_some_and(|found| Arc::ptr_eq(&found, &narrow)));
+
+        let _denied = wide.token(None, || async { Err(denial()) }).await;
+        let less = grant(&grants, "https://a.example/t", "repository:a:pull,push");
+        assert!(!Arc::ptr_eq(&less, &wide), "the less may still be given");
+
+        wide.token(None, || async { Ok(token(60)) }).await.expect("a token");
+        grants.settle(&account(), &wide);
         for scopes in ["", "repository:a:pull", "repository:a:pull,push", "repository:b:pull"] {
-            let found = grants.find(&account(), &Scopes::read(scopes)).expect(scopes);
-            assert!(Arc::ptr_eq(&wide, &found), "{scopes}");
+            assert!(find(scopes).is_some_and(|found| Arc::ptr_eq(&found, &wide)), "{scopes}");
         }
-        assert!(grants.find(&account(), &Scopes::read("repository:b:push")).is_none());
+        assert!(find("repository:b:push").is_none());
         let moved = grant(&grants, "https://b.example/t", "repository:a:pull");
         assert!(!Arc::ptr_eq(&wide, &moved));
     }
@@ -208,8 +234,7 @@ mod tests {
         let fetch = || async {
             fetched.set(fetched.get() + 1);
             tokio::task::yield_now().await;
-            let request = RequestLine::new(&Method::GET, &Uri::from_static("https://a.example/t"));
-            Err(NoToken::Denied(Box::new(Denied { request, errors: vec![] })))
+            Err(denial())
         };
         let many = (0..16).map(|_| grant.token(None, fetch));
         let denied = |outcome: &Result<_, _>| matches!(outcome, Err(NoToken::Denied(_)));

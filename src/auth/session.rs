@@ -121,12 +121,12 @@ impl Session {
             }
         }
         match self.grants.find(account, scopes) {
-            Some(grant) if grant.is_proven() => {
+            Some(grant) => {
                 let asker = self.asker(account, Some(&grant.realm)).await?;
                 let token = self.token(account, &grant, None, &asker, budget).await?;
                 Ok(pass(token, Carried::Remembered, asker))
             }
-            _ => Ok(Pass::none()),
+            None => Ok(Pass::none()),
         }
     }
 
@@ -159,6 +159,7 @@ impl Session {
         };
         let grant = self.grants.open(account, &realm, bearer.service.as_deref(), scopes);
         let token = self.token(account, &grant, refused.token.as_ref(), &asker, budget).await?;
+        self.grants.settle(account, &grant);
         let carried = if is_second { Carried::Best } else { Carried::Fresh(grant.scopes.clone()) };
         Ok(Met::Pass(pass(token, carried, asker)))
     }
