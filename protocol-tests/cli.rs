@@ -21,6 +21,8 @@ async fn every_command_explains_itself() {
             vec!["-f", "--from", "--profile", "--annotation", "--created", "--cache-dir", "SOURCE_DATE_EPOCH"],
         ),
         (vec!["pull"], vec!["--cache-dir", "--concurrency", "[default: 16]", "SPINREG_TOKEN", "oci:"]),
+        (vec!["auth"], vec!["explain"]),
+        (vec!["auth", "explain"], vec!["REFERENCE", "--username", "no secret", "Examples"]),
         (vec!["serve"], vec!["--dir", "--listen", "127.0.0.1:5000", "--insecure-listen"]),
         (vec!["registry"], vec!["login", "logout", "push", "pull"]),
         (vec!["registry", "push"], vec!["-f", "--annotation", "-k", "--insecure", "--plain-http", "plain HTTP"]),

@@ -47,6 +47,9 @@ mod unpack;
 
 /// The tool's words: help, wrong input, exit codes.
 mod cli;
+/// Which source of credentials answers, and why the others do not.
+#[cfg(unix)]
+mod explain;
 /// What `-k` does, and what it does not.
 mod insecure;
 /// The tool, killed at random moments of pull, push and login.

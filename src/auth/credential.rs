@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
+use super::explain::{Answer, Testimony};
 use crate::error::{Error, Tried};
 use crate::model::{Name, Registry};
 
@@ -166,6 +167,12 @@ impl Given {
     /// Gives credentials for one registry.
     pub fn new(registry: Registry, found: Found) -> Self {
         Self { registry, found }
+    }
+
+    /// Says what was given for `registry`, if anything.
+    pub(crate) fn explain(&self, registry: &Registry) -> Option<Testimony> {
+        let answers = || vec![Answer::of(&self.found.credential, None)];
+        (*registry == self.registry).then(|| Testimony { source: self.found.source.clone(), answers: answers() })
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::credential::Lookup;
+use super::explain::{Answer, Testimony, Within};
 use super::helper::Helper;
 use super::{Credential, Found, Keychain, Secret, basic, document};
 use crate::error::Error;
@@ -56,14 +57,13 @@ impl DockerConfig {
         }
     }
 
-    async fn load(&self) -> Result<Document, Error> {
+    async fn load(&self) -> Result<Option<Document>, Error> {
         match &self.content {
-            Content::Inline { name, text } => document::parse(text.reveal().as_bytes(), name),
+            Content::Inline { name, text } => document::parse(text.reveal().as_bytes(), name).map(Some),
             Content::File(path) => {
                 let (owned, place) = (path.clone(), self.place());
-                let task = tokio::task::spawn_blocking(move || match document::read(&owned)? {
-                    Some(bytes) => document::parse(&bytes, &place),
-                    None => Ok(Document::default()),
+                let task = tokio::task::spawn_blocking(move || {
+                    document::read(&owned)?.map(|bytes| document::parse(&bytes, &place)).transpose()
                 });
                 task.await.unwrap_or_else(|error| Err(Error::io("read", path, std::io::Error::other(error))))
             }
@@ -72,29 +72,79 @@ impl DockerConfig {
 
     async fn lookup(&self, registry: &Registry, name: Option<&Name>) -> Result<Option<Found>, Error> {
         let place = self.place();
-        let found = |credential, source| Ok(Some(Found { credential, source }));
         let mut failed = None;
-        for step in self.load().await?.steps(registry, name) {
-            match step {
-                Step::Entry(key, entry) => {
-                    if let Some(credential) = entry.credential(&place, &key)? {
-                        return found(credential, quoted(&place));
-                    }
-                }
-                Step::Helper(helper, servers) => {
-                    let Some(helper) = Helper::named(&helper, self.helper_limit) else {
-                        return Err(document::blame_entry(&place, &helper, "helpers without a path in their name"));
+        for step in self.load().await?.unwrap_or_default().steps(registry, name) {
+            match self.take(step, &place).await? {
+                Taken::Found(credential, within) => {
+                    let source = match &within {
+                        Within::Helper { program, .. } => quoted(program),
+                        Within::Key(_) => quoted(&place),
                     };
-                    match helper.first(&servers).await {
-                        Ok(Some((_, credential))) => return found(credential, quoted(helper.program())),
-                        Ok(None) => {}
-                        Err(failure) => failed = failed.or(Some(failure)),
-                    }
+                    return Ok(Some(Found { credential, source }));
                 }
+                Taken::Otherwise(Answer::Helper(failure)) => failed = failed.or(Some(failure)),
+                Taken::Otherwise(_) => {}
             }
         }
         failed.map_or(Ok(None), |failure| Err(Box::new(failure).into()))
     }
+
+    /// Says what it has for a repository, and where; see [`super::Sources::explain`].
+    pub(crate) async fn explain(&self, registry: &Registry, name: Option<&Name>) -> Testimony {
+        let place = self.place();
+        let source = if matches!(self.content, Content::Inline { .. }) { quoted(&place) } else { place.clone() };
+        let mut answers = Vec::new();
+        match self.load().await {
+            Err(error) => answers.push(Answer::Failed(error)),
+            Ok(None) => answers.push(Answer::FileMissing),
+            Ok(Some(document)) => {
+                for step in document.steps(registry, name) {
+                    match self.take(step, &place).await {
+                        Ok(Taken::Found(credential, within)) => {
+                            answers.push(Answer::of(&credential, Some(within)));
+                            break;
+                        }
+                        Ok(Taken::Otherwise(answer)) => answers.push(answer),
+                        Err(error) => {
+                            answers.push(Answer::Failed(error));
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Testimony { source, answers }
+    }
+
+    /// Takes one step; a helper is run here.
+    async fn take(&self, step: Step, place: &str) -> Result<Taken, Error> {
+        match step {
+            Step::Entry(key, entry) => Ok(match entry.credential(place, &key)? {
+                Some(credential) => Taken::Found(credential, Within::Key(key)),
+                None => Taken::Otherwise(Answer::Empty(Within::Key(key))),
+            }),
+            Step::Helper(helper, servers) => {
+                let Some(helper) = Helper::named(&helper, self.helper_limit) else {
+                    return Err(document::blame_entry(place, &helper, "helpers without a path in their name"));
+                };
+                let program = helper.program().to_owned();
+                Ok(match helper.first(&servers).await {
+                    Ok(Some((server, credential))) => {
+                        Taken::Found(credential, Within::Helper { program, server: server.to_owned() })
+                    }
+                    Ok(None) => Taken::Otherwise(Answer::NotFound { program, servers }),
+                    Err(failure) => Taken::Otherwise(Answer::Helper(failure)),
+                })
+            }
+        }
+    }
+}
+
+/// What came of a step.
+enum Taken {
+    Found(Credential, Within),
+    /// No credentials, for this reason.
+    Otherwise(Answer),
 }
 
 impl Keychain for DockerConfig {

@@ -14,6 +14,7 @@ mod demand;
 mod docker_config;
 mod document;
 mod environment;
+mod explain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -33,6 +34,7 @@ pub use authorizer::{Authorizer, Exposure, Remark};
 pub use credential::{Chain, Credential, Found, Given, Keychain, Lookup, Secret};
 pub use docker_config::DockerConfig;
 pub use environment::Environment;
+pub use explain::{Answer, Kind, Testimony, Within};
 pub use proof::Proof;
 pub use scope::{Actions, Scope, Scopes};
 pub use sources::Sources;

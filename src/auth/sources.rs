@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::explain::{Answer, Testimony};
 use super::{Chain, DockerConfig, Environment, Given, Keychain, Secret, SpinAuth};
-use crate::model::Registry;
+use crate::model::{Name, Registry};
 
 /// Every source that the environment points to.
 ///
@@ -12,18 +13,26 @@ use crate::model::Registry;
 #[derive(Clone, Debug)]
 pub struct Sources {
     spin: Option<SpinAuth>,
-    others: Vec<DockerConfig>,
+    others: Vec<Other>,
+}
+
+/// A source besides Spin's file.
+#[derive(Clone, Debug)]
+enum Other {
+    Config(DockerConfig),
+    /// A variable that would name one, and does not.
+    Unset(&'static str),
 }
 
 impl Sources {
     /// Finds the sources. Opens no file.
     pub fn new(environment: &Environment) -> Self {
-        let inline = environment.docker_auth_config();
-        let inline = inline.map(|text| DockerConfig::inline("DOCKER_AUTH_CONFIG", Secret::new(text)));
-        let mut others: Vec<_> = environment.registry_auth_file().map(DockerConfig::at).into_iter().collect();
-        others.extend(inline);
-        others.extend(environment.docker_config_file().map(DockerConfig::at));
-        others.extend(environment.podman_auth_files().into_iter().map(DockerConfig::at));
+        let file = environment.registry_auth_file().map(DockerConfig::at);
+        let inline = environment.docker_auth_config().map(|text| DockerConfig::inline(INLINE, Secret::new(text)));
+        let mut others =
+            vec![file.map_or(Other::Unset(FILE), Other::Config), inline.map_or(Other::Unset(INLINE), Other::Config)];
+        let files = environment.docker_config_file().into_iter().chain(environment.podman_auth_files());
+        others.extend(files.map(|file| Other::Config(DockerConfig::at(file))));
         Self { spin: environment.spin_auth_file().map(SpinAuth::at), others }
     }
 
@@ -37,16 +46,42 @@ impl Sources {
         let mut chain: Vec<Arc<dyn Keychain>> = Vec::new();
         chain.extend(given.map(|given| Arc::new(given) as Arc<dyn Keychain>));
         chain.extend(self.spin.clone().map(|spin| Arc::new(spin) as Arc<dyn Keychain>));
-        chain.extend(self.others.iter().cloned().map(|other| Arc::new(other) as Arc<dyn Keychain>));
+        chain.extend(self.configs().cloned().map(|config| Arc::new(config) as Arc<dyn Keychain>));
         Chain::new(chain)
+    }
+
+    /// Asks every source, in order, what it has for a repository, or for the whole of a registry: also those after the one
+    /// that is used, which is the first that [has credentials](Testimony::has_credentials). Runs the credential helpers
+    /// that are configured for it; sends nothing. What is told holds no secret.
+    pub async fn explain(&self, given: Option<&Given>, registry: &Registry, name: Option<&Name>) -> Vec<Testimony> {
+        let mut told: Vec<_> = given.and_then(|given| given.explain(registry)).into_iter().collect();
+        if let Some(spin) = &self.spin {
+            told.push(spin.explain(registry).await);
+        }
+        for other in &self.others {
+            told.push(match other {
+                Other::Config(config) => config.explain(registry, name).await,
+                Other::Unset(variable) => {
+                    Testimony { source: format!("`{variable}`"), answers: vec![Answer::VariableUnset] }
+                }
+            });
+        }
+        told
+    }
+
+    fn configs(&self) -> impl Iterator<Item = &DockerConfig> {
+        self.others.iter().filter_map(|other| match other {
+            Other::Config(config) => Some(config),
+            Other::Unset(_) => None,
+        })
     }
 
     /// Names the sources other than Spin's file that have credentials for the whole of `registry`: what `logout`
     /// leaves behind. May run credential helpers. A source that cannot be read is passed over with a warning.
     pub async fn elsewhere(&self, registry: &Registry) -> Vec<String> {
         let mut names = Vec::new();
-        for other in &self.others {
-            match other.credential(registry, None).await {
+        for config in self.configs() {
+            match config.credential(registry, None).await {
                 Ok(found) => names.extend(found.map(|found| found.source)),
                 Err(error) => tracing::warn!("{error}"),
             }
@@ -55,6 +90,9 @@ impl Sources {
         names
     }
 }
+
+const FILE: &str = "REGISTRY_AUTH_FILE";
+const INLINE: &str = "DOCKER_AUTH_CONFIG";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::credential::Lookup;
+use super::explain::{Answer, Testimony, Within};
 use super::{Credential, Found, Keychain, Secret, basic, document};
 use crate::disk::{self, Lock, Mode};
 use crate::error::{Error, ParseError};
@@ -91,7 +92,7 @@ impl SpinAuth {
                 disk::create_dirs(directory)?;
             }
             let _lock = Lock::exclusive(&path.with_added_extension("lock"))?;
-            let mut content = load(&path)?;
+            let mut content = load(&path)?.unwrap_or_default();
             match edit(auths(&mut content, &path)?) {
                 Change::Keep(outcome) => Ok(outcome),
                 Change::Write(outcome) => disk::replace(&path, &print(&content), Mode::Private).map(|()| outcome),
@@ -101,10 +102,26 @@ impl SpinAuth {
     }
 
     async fn lookup(&self, registry: &Registry) -> Result<Option<Found>, Error> {
+        find(&mut self.load().await?.unwrap_or_default(), &self.path, registry)
+    }
+
+    /// Says what it has for a registry, and under which key; see [`super::Sources::explain`].
+    pub(crate) async fn explain(&self, registry: &Registry) -> Testimony {
+        let answer = match self.load().await {
+            Err(error) => Some(Answer::Failed(error)),
+            Ok(None) => Some(Answer::FileMissing),
+            Ok(Some(mut content)) => match entry(&mut content, &self.path, registry) {
+                Err(error) => Some(Answer::Failed(error)),
+                Ok(found) => found.map(|(key, credential)| Answer::of(&credential, Some(Within::Key(key)))),
+            },
+        };
+        Testimony { source: self.path.display().to_string(), answers: answer.into_iter().collect() }
+    }
+
+    async fn load(&self) -> Result<Option<Map<String, Value>>, Error> {
         let path = self.path.clone();
         let task = tokio::task::spawn_blocking(move || load(&path));
-        let content = task.await.unwrap_or_else(|error| Err(Error::io("read", &self.path, io::Error::other(error))));
-        find(&mut content?, &self.path, registry)
+        task.await.unwrap_or_else(|error| Err(Error::io("read", &self.path, io::Error::other(error))))
     }
 }
 
@@ -119,11 +136,8 @@ enum Change<T> {
     Write(T),
 }
 
-fn load(path: &Path) -> Result<Map<String, Value>, Error> {
-    match document::read(path)? {
-        Some(bytes) => document::parse(&bytes, &path.display().to_string()),
-        None => Ok(Map::new()),
-    }
+fn load(path: &Path) -> Result<Option<Map<String, Value>>, Error> {
+    document::read(path)?.map(|bytes| document::parse(&bytes, &path.display().to_string())).transpose()
 }
 
 fn auths<'a>(content: &'a mut Map<String, Value>, path: &Path) -> Result<&'a mut Map<String, Value>, Error> {
@@ -135,6 +149,16 @@ fn auths<'a>(content: &'a mut Map<String, Value>, path: &Path) -> Result<&'a mut
 }
 
 pub(super) fn find(content: &mut Map<String, Value>, path: &Path, registry: &Registry) -> Result<Option<Found>, Error> {
+    let source = format!("`{}`", path.display());
+    Ok(entry(content, path, registry)?.map(|(_, credential)| Found { credential, source }))
+}
+
+/// Finds the key and the credentials of a registry.
+fn entry(
+    content: &mut Map<String, Value>,
+    path: &Path,
+    registry: &Registry,
+) -> Result<Option<(String, Credential)>, Error> {
     let auths = auths(content, path)?;
     let own = key(registry);
     let known = auths.get_key_value(&own).or_else(|| auths.iter().find(|(known, _)| is_key_of(known, registry)));
@@ -142,7 +166,7 @@ pub(super) fn find(content: &mut Map<String, Value>, path: &Path, registry: &Reg
     let credential: Option<Credential> = entry.as_str().and_then(basic::decode);
     let place = path.display().to_string();
     match credential {
-        Some(credential) => Ok(Some(Found { credential, source: format!("`{place}`") })),
+        Some(credential) => Ok(Some((known.clone(), credential))),
         None => Err(document::blame_entry(&place, known, "entries that are `user:password` in Base64")),
     }
 }

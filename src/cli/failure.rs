@@ -10,7 +10,7 @@ use super::misuse::Misuse;
 use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
-use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Registry};
+use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Reference, Registry};
 use crate::spin;
 
 /// The end of a command that did not succeed.
@@ -97,6 +97,7 @@ pub(crate) enum Invocation {
     Logout(Registry),
     Push(Location),
     Pull(Location),
+    Explain(Reference),
     Serve,
 }
 
@@ -108,6 +109,7 @@ impl Invocation {
             Self::Push(Location::Registry(reference)) | Self::Pull(Location::Registry(reference)) => {
                 Some(reference.registry())
             }
+            Self::Explain(reference) => Some(reference.registry()),
             Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) | Self::Serve => None,
         }
     }

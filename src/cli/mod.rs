@@ -4,6 +4,7 @@
 //! to standard output, everything else to standard error. What people are told when something fails is decided in one
 //! place, `failure`.
 
+mod auth;
 mod context;
 mod credentials;
 mod endpoint;
@@ -25,6 +26,7 @@ use std::error::Error as _;
 
 use clap::{Parser, Subcommand};
 
+use self::auth::Auth;
 use self::context::Context;
 use self::failure::Invocation;
 use self::login::Login;
@@ -51,6 +53,7 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Verb(Verb),
+    Auth(Auth),
     Serve(Serve),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
@@ -98,6 +101,7 @@ impl Cli {
                     Verb::Push(command) => command.run(&context).await,
                     Verb::Pull(command) => command.run(&context).await,
                 },
+                Command::Auth(command) => command.run(&context).await,
                 Command::Serve(command) => command.run(&context).await,
             }
         };
@@ -115,6 +119,7 @@ impl Command {
                 Verb::Push(command) => Invocation::Push(command.reference().clone()),
                 Verb::Pull(command) => Invocation::Pull(command.reference().clone()),
             },
+            Self::Auth(command) => Invocation::Explain(command.reference().clone()),
             Self::Serve(_) => Invocation::Serve,
         }
     }

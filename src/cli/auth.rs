@@ -1,0 +1,146 @@
+//! `spinreg auth`.
+
+use clap::{Args, Subcommand};
+
+use super::context::Context;
+use super::failure::Problem;
+use super::options::Account;
+use super::{credentials, output};
+use crate::auth::{Answer, Environment, Sources, Testimony};
+use crate::model::{Location, Reference};
+
+/// Look into what is known about credentials.
+#[derive(Args)]
+pub(crate) struct Auth {
+    #[command(subcommand)]
+    verb: AuthVerb,
+}
+
+#[derive(Subcommand)]
+enum AuthVerb {
+    Explain(Explain),
+}
+
+/// Say which source of credentials answers for a repository, and why the others do not.
+///
+/// Asks every source in order and prints what each says; the first that has credentials is the one that push and pull use.
+/// Runs the credential helpers that are configured for the registry. Sends nothing, and shows no secret.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Explain {
+    /// The repository: `REGISTRY/NAME`; a tag or digest makes no difference.
+    reference: Reference,
+
+    #[command(flatten)]
+    account: Account,
+}
+
+impl Auth {
+    pub(super) fn reference(&self) -> &Reference {
+        let AuthVerb::Explain(Explain { reference, .. }) = &self.verb;
+        reference
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        let AuthVerb::Explain(Explain { reference, account }) = self.verb;
+        let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
+        let sources = Sources::new(&Environment::capture());
+        let mut told = sources.explain(given.as_ref(), reference.registry(), Some(reference.name())).await;
+        if given.is_none() {
+            told.insert(0, Testimony { source: OUTRIGHT.to_owned(), answers: Vec::new() });
+        }
+        let what = format!("{}/{}", reference.registry(), reference.name());
+        let lines = report(&what, &told);
+        for line in lines.iter().take(if context.quiet { 1 } else { usize::MAX }) {
+            output::line(line)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts what was told into lines: the outcome, and one for each answer. Pure.
+fn report(what: &str, told: &[Testimony]) -> Vec<String> {
+    let end = told.iter().position(Testimony::ends_the_search);
+    let outcome = match end.map(|end| &told[end]) {
+        None => format!("{what}: no source has credentials"),
+        Some(testimony) => match testimony.answers.last() {
+            Some(answer @ Answer::Credentials { .. }) => format!("{what}: {answer}, in {}", testimony.source),
+            _ => format!("{what}: the search ends with an error, at {}", testimony.source),
+        },
+    };
+    let mut lines = vec![outcome, String::new()];
+    for (n, Testimony { source, answers }) in told.iter().enumerate() {
+        if answers.is_empty() {
+            lines.push(format!("{source}: nothing for it"));
+        }
+        let note = if end.is_some_and(|end| end < n) { " (not reached)" } else { "" };
+        for answer in answers {
+            let note = if matches!(answer, Answer::Credentials { .. } | Answer::Failed(_)) { note } else { "" };
+            lines.push(format!("{source}: {answer}{note}"));
+        }
+    }
+    lines
+}
+
+/// What is called a source where no flag and no variable gives anything.
+const OUTRIGHT: &str = "the command line and `SPINREG_…`";
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg auth explain ghcr.io/me/app
+  spinreg auth explain --quiet ghcr.io/me/app      (the outcome alone)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Kind, Within};
+    use crate::error::Error;
+
+    fn testimony(source: &str, answers: Vec<Answer>) -> Testimony {
+        Testimony { source: source.into(), answers }
+    }
+
+    fn credentials(username: &str) -> Answer {
+        Answer::Credentials {
+            kind: Kind::Password,
+            username: username.into(),
+            place: Some(Within::Key("r.example".into())),
+        }
+    }
+
+    #[test]
+    fn the_outcome_comes_first() {
+        let failed = || Answer::Failed(Error::io("read", "/b", std::io::Error::other("x")));
+        for (told, expected) in [
+            (vec![], vec!["r/a: no source has credentials", ""]),
+            (
+                vec![
+                    testimony("/a", vec![]),
+                    testimony("/b", vec![Answer::Empty(Within::Key("r.example".into())), credentials("ada")]),
+                    testimony("/c", vec![Answer::FileMissing]),
+                    testimony("/d", vec![credentials("bob")]),
+                ],
+                vec![
+                    "r/a: a password of `ada` under the key `r.example`, in /b",
+                    "",
+                    "/a: nothing for it",
+                    "/b: nothing under the key `r.example`",
+                    "/b: a password of `ada` under the key `r.example`",
+                    "/c: there is no such file",
+                    "/d: a password of `bob` under the key `r.example` (not reached)",
+                ],
+            ),
+            (
+                vec![testimony("/b", vec![failed()]), testimony("/c", vec![credentials("bob")])],
+                vec![
+                    "r/a: the search ends with an error, at /b",
+                    "",
+                    "/b: cannot read `/b`: x",
+                    "/c: a password of `bob` under the key `r.example` (not reached)",
+                ],
+            ),
+        ] {
+            assert_eq!(report("r/a", &told), expected);
+        }
+    }
+}
