@@ -130,7 +130,7 @@ async fn an_index_without_a_match_and_other_bytes_are_told_apart() {
     let cli = Cli::new();
     let child = Digest::of(b"child");
     let index = format!(
-        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{child}","size":5,"platform":{{"os":"linux","architecture":"amd64"}}}}]}}"#
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{child}","size":5,"platform":{{"os":"plan9","architecture":"mips"}}}}]}}"#
     );
     let reply = Reply::ok(index).header("content-type", "application/vnd.oci.image.index.v1+json");
     let wanted = Digest::of(b"something else");
@@ -141,7 +141,7 @@ async fn an_index_without_a_match_and_other_bytes_are_told_apart() {
         .await;
     let repository = format!("{}/app", script.address());
     let complaint = cli.run(["pull", "--plain-http", &format!("{repository}:v1")]).await.failure(3);
-    assert!(complaint.contains("serves linux/amd64") && complaint.contains("hint: "), "{complaint}");
+    assert!(complaint.contains("serves plan9/mips") && complaint.contains("hint: "), "{complaint}");
     let complaint = cli.run(["pull", "--plain-http", &format!("{repository}@{wanted}")]).await.failure(5);
     assert!(complaint.contains(&wanted.to_string()) && complaint.contains("hint: "), "{complaint}");
     assert!(!cli.path("cache/spin/registry/manifests").exists(), "a refused pull left a manifest");
