@@ -54,6 +54,9 @@ mod explain;
 mod insecure;
 /// The tool, killed at random moments of pull, push and login.
 mod killed;
+/// Secrets in every source, and everything that must not show them.
+#[cfg(unix)]
+mod leaks;
 /// Logins: proved, saved, found, removed.
 mod login;
 /// Push and pull from end to end.
