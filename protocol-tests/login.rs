@@ -169,3 +169,48 @@ async fn logout_names_what_is_left() {
     assert!(run.stderr.contains("`DOCKER_AUTH_CONFIG` still has credentials for `r.example`"), "{run}");
     assert_eq!(run.success(), "Not logged in to registry r.example\n");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_login_closes_a_file_that_was_open_to_others_and_keeps_a_link() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let guard = Guard::basic("ada", PASSWORD);
+    let (script, _front, registry) = guarded(&guard).await;
+    let mode = |path: &PathBuf| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+    let cli = Cli::new().secret(PASSWORD);
+    save(&cli, r#"{"auths":{"r.example":"YTpi"}}"#);
+    std::fs::set_permissions(file(&cli), std::fs::Permissions::from_mode(0o644)).expect("our own file");
+    cli.run(["login", &registry, "-u", "ada", "-p", PASSWORD]).await.success();
+    assert_eq!(mode(&file(&cli)), 0o600);
+
+    // Whoever keeps the file elsewhere wants that one changed.
+    let cli = Cli::new().secret(PASSWORD);
+    save(&cli, r#"{"auths":{"r.example":"YTpi"}}"#);
+    let elsewhere = cli.path("data/kept.json");
+    std::fs::rename(file(&cli), &elsewhere).expect("in one directory");
+    symlink(&elsewhere, file(&cli)).expect("a new link");
+    cli.run(["login", &registry, "-u", "ada", "-p", PASSWORD]).await.success();
+    assert!(std::fs::symlink_metadata(file(&cli)).expect("the link").is_symlink());
+    assert_eq!(mode(&elsewhere), 0o600);
+    assert_eq!(saved(&cli)["auths"].as_object().expect("an object").len(), 2);
+    script.finish();
+}
+
+#[tokio::test]
+async fn logins_at_the_same_time_all_last() {
+    let guard = Guard::basic("ada", PASSWORD);
+    let mut registries = Vec::new();
+    for _ in 0..4 {
+        registries.push(guarded(&guard).await);
+    }
+    let cli = Cli::new().secret(PASSWORD);
+    let logins = registries.iter().map(|(_, _, registry)| cli.run(["login", registry, "-u", "ada", "-p", PASSWORD]));
+    for run in futures_util::future::join_all(logins).await {
+        run.success();
+    }
+    let document = saved(&cli);
+    for (script, _front, registry) in registries {
+        assert_eq!(document["auths"][&registry], "YWRhOmNvcnJlY3QtaG9yc2U=", "{document}");
+        script.finish();
+    }
+}
