@@ -287,11 +287,21 @@ impl FromStr for Reference {
         };
         let registry: Registry = registry.parse().map_err(|error| refuse(error, 0))?;
         let name: Name = name.parse().map_err(|error| refuse(error, start))?;
-        let name =
-            if registry.is_docker_hub() && !name.0.contains('/') { Name(format!("library/{}", name.0)) } else { name };
+        let name = match registry.is_docker_hub() && !name.0.contains('/') {
+            true if name.0.len() > Name::MAX - LIBRARY.len() => {
+                let expected = "at most 247 characters, since `library/` comes before it";
+                let error = ParseError::new("repository name", &name.0, expected).at(Name::MAX - LIBRARY.len());
+                return Err(refuse(error, start));
+            }
+            true => Name(format!("{LIBRARY}{}", name.0)),
+            false => name,
+        };
         Ok(Self::new(registry, name, tag, digest))
     }
 }
+
+/// What docker puts before a name of one component.
+const LIBRARY: &str = "library/";
 
 macro_rules! text_type {
     ($($type:ident),+) => { $(
@@ -363,6 +373,15 @@ mod tests {
     use super::*;
 
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn a_name_that_gets_longer_than_names_may_be_is_refused() {
+        let longest = "a".repeat(247);
+        let reference: Reference = longest.parse().expect("with `library/` it has 255 characters");
+        assert_eq!(reference.to_string().parse(), Ok(reference));
+        let error = format!("{longest}a").parse::<Reference>().expect_err("with `library/` it has 256 characters");
+        assert_eq!((error.position(), error.expected().contains("library/")), (Some(247), true), "{error}");
+    }
 
     #[test]
     fn canonical_text() {
