@@ -111,7 +111,7 @@ async fn what_a_registry_says_is_shown_with_the_request() {
         (Reply::refusal(403, "DENIED", "not yours"), 4, "DENIED: not yours"),
         (Reply::refusal(401, "UNAUTHORIZED", "who are you"), 4, "UNAUTHORIZED: who are you"),
         (Reply::refusal(418, "TEAPOT", "short and stout"), 1, "TEAPOT: short and stout"),
-        (Reply::ok("<html>welcome</html>").header("content-type", "text/html"), 1, "no manifest"),
+        (Reply::ok("<html>welcome</html>").header("content-type", "text/html"), 1, "HTML, not a manifest"),
     ] {
         let script = Script::new().always("GET /v2/app/manifests/v1", reply).start().await;
         let reference = format!("{}/app:v1", script.address());

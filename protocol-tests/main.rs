@@ -12,6 +12,8 @@ mod auth;
 /// Credential helpers, good and bad.
 #[cfg(unix)]
 mod helpers;
+/// Downloads: what breaks, lies or is something else, blob by blob.
+mod download;
 /// Ways through proxies.
 mod proxy;
 /// Where requests may be sent on to, and with what.

@@ -6,6 +6,8 @@ use std::future::poll_fn;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +30,25 @@ pub struct Body {
     bounded: bool,
     /// Held until the body is dropped.
     guards: Vec<Box<dyn Send>>,
+    seams: Seams,
+}
+
+/// Whether the bytes of a body were put together from several answers: shared by the body and whoever does that.
+///
+/// Where such bytes turn out to be wrong, the pieces may be right and not fit; all of them anew is worth one try.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seams(Arc<AtomicBool>);
+
+impl Seams {
+    /// Takes note of a seam.
+    pub(crate) fn mark(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether there is one.
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 enum Kind {
@@ -77,7 +98,7 @@ impl Body {
     }
 
     fn new(kind: Kind, left: Option<u64>) -> Self {
-        Self { kind, skip: 0, left, bounded: false, guards: Vec::new() }
+        Self { kind, skip: 0, left, bounded: false, guards: Vec::new(), seams: Seams::default() }
     }
 
     /// Ends the body after `n` bytes at the latest.
@@ -100,6 +121,17 @@ impl Body {
     pub fn holding(mut self, guard: impl Send + 'static) -> Self {
         self.guards.push(Box::new(guard));
         self
+    }
+
+    /// Says where seams will be marked.
+    #[must_use]
+    pub(crate) fn with_seams(self, seams: Seams) -> Self {
+        Self { seams, ..self }
+    }
+
+    /// Returns where seams are marked; it outlives the body.
+    pub(crate) fn seams(&self) -> Seams {
+        self.seams.clone()
     }
 
     /// Returns how many bytes are left, where that is known.

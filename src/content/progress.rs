@@ -76,9 +76,9 @@ impl Open for Observed {
         Box::pin(async move {
             let body = self.inner.open(offset).await?;
             self.progress.event(Event::Opened { digest: &self.descriptor.digest, offset });
-            let left = body.remaining();
+            let (left, seams) = (body.remaining(), body.seams());
             let counted = Counted { body, digest: self.descriptor.digest, progress: self.progress.clone() };
-            Ok(Body::from_stream(counted, left))
+            Ok(Body::from_stream(counted, left).with_seams(seams))
         })
     }
 }

@@ -4,7 +4,7 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue
 use http::{Method, Response, StatusCode};
 
 use super::Repository;
-use super::response::{content_digest, digest_named, read, refused, violation};
+use super::response::{Page, content_digest, digest_named, is_html, looks_like_html, read, refused, title, violation};
 use crate::content::{Body, Verifier};
 use crate::error::{Actual, Error, Place, RequestLine};
 use crate::model::{Descriptor, Digest, ErrorCode, ErrorEntry, Identifier, Manifest, MediaType, ParseError, Tag};
@@ -48,11 +48,17 @@ pub(super) async fn fetch(repository: &Repository, id: &Identifier) -> Result<Ma
     if response.status() != StatusCode::OK {
         return Err(refused(response, request, || what(id)).await);
     }
+    let html = is_html(response.headers().get(CONTENT_TYPE));
     let media_type = content_type(&response);
     let claimed = content_digest(&response);
     let Some(bytes) = read(response.into_body(), Manifest::MAX_READ).await? else {
         return Err(Error::protocol(request, "the manifest is larger than 8 MiB"));
     };
+    // Login pages and those of proxies come with a success, and sometimes with another type.
+    if looks_like_html(&bytes) || html && !bytes.trim_ascii_start().starts_with(b"{") {
+        let page = Page { status: StatusCode::OK, title: title(&bytes) };
+        return Err(violation(request, "the answer is HTML, not a manifest", page));
+    }
     let algorithm = id.digest().map_or(crate::model::Algorithm::Sha256, Digest::algorithm);
     let actual = Digest::of_with(algorithm, &bytes);
     match (id, claimed) {

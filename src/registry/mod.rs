@@ -9,6 +9,7 @@
 mod blob;
 mod client;
 mod delete;
+mod download;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

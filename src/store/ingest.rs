@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::shelf::{SessionId, Shelf};
 use super::writer::{Attempt, Want, Writer};
-use crate::content::{Blob, Pushed};
+use crate::content::{Blob, Pushed, Seams};
 use crate::disk;
 use crate::error::Error;
 use crate::model::{Descriptor, Digest};
@@ -259,8 +259,9 @@ impl Started {
 /// Moves the content of `blob` onto `shelf`, going on where an earlier attempt has stopped.
 ///
 /// Content that is there already costs nothing. Content that is whole on file but was not yet verified, or that is
-/// empty, is not opened at its source. Where the result of going on does not match, the partial was bad: it is thrown
-/// away and the content is fetched once more from the beginning.
+/// empty, is not opened at its source. Where the result of going on does not match, be it with what an earlier attempt
+/// has left or within a transfer that broke, the pieces were bad: they are thrown away and the content is fetched once
+/// more from the beginning.
 ///
 /// # Errors
 ///
@@ -271,18 +272,20 @@ pub async fn fetch(shelf: &Shelf, blob: &Blob) -> Result<Pushed, Error> {
         Started::Exists => return Ok(Pushed::Existed),
         Started::Ingest(ingest) => ingest,
     };
+    let mut seams = Seams::default();
     if ingest.offset() > 0 {
-        match pour(blob, ingest).await {
-            Err(Error::Mismatch(_)) => {}
-            other => return other,
-        }
-        ingest = match Ingest::start(shelf, blob.descriptor()).await? {
-            Started::Exists => return Ok(Pushed::Existed),
-            // Should somebody have begun another partial meanwhile, that is not to be trusted either.
-            Started::Ingest(ingest) => ingest.restart().await?,
-        };
+        seams.mark();
     }
-    pour(blob, ingest).await
+    match pour(blob, ingest, &mut seams).await {
+        Err(Error::Mismatch(_)) if seams.any() => {}
+        other => return other,
+    }
+    ingest = match Ingest::start(shelf, blob.descriptor()).await? {
+        Started::Exists => return Ok(Pushed::Existed),
+        // Should somebody have begun another partial meanwhile, that is not to be trusted either.
+        Started::Ingest(ingest) => ingest.restart().await?,
+    };
+    pour(blob, ingest, &mut seams).await
 }
 
 /// Makes finished content durable: flushes `files` and the directories they are in.
@@ -320,15 +323,31 @@ impl Want {
     }
 }
 
-async fn pour(blob: &Blob, mut ingest: Ingest) -> Result<Pushed, Error> {
+/// Moves what is missing; `seams` learns whether that came in pieces.
+async fn pour(blob: &Blob, mut ingest: Ingest, seams: &mut Seams) -> Result<Pushed, Error> {
     if ingest.offset() < blob.descriptor().size {
-        let mut body = blob.open(ingest.offset()).await?;
+        let mut body = match blob.open(ingest.offset()).await {
+            Ok(body) => body,
+            Err(error) => {
+                if let Error::Mismatch(_) = error {
+                    ingest.abort().await?;
+                }
+                return Err(error);
+            }
+        };
+        if ingest.offset() == 0 {
+            *seams = body.seams();
+        }
         while let Some(chunk) = body.chunk().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(error) => {
-                    // What has come is worth keeping; why it ended is worth more than whether that succeeds.
-                    let _ = ingest.settle().await;
+                    // What has come is worth keeping, unless it is of something else; why it ended is worth more than
+                    // whether that succeeds.
+                    let _ = match error {
+                        Error::Mismatch(_) => ingest.abort().await,
+                        _ => ingest.settle().await.map(|_| ()),
+                    };
                     return Err(error);
                 }
             };

@@ -57,6 +57,13 @@ pub fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     (unit.eq_ignore_ascii_case("bytes") && fits).then_some(ContentRange { first, last, size })
 }
 
+/// Returns the size of the whole that a 416 tells: `Content-Range: bytes */size`.
+pub fn unsatisfied_range(headers: &HeaderMap) -> Option<u64> {
+    let (unit, rest) = text(headers, &CONTENT_RANGE)?.split_once(' ')?;
+    let size = rest.trim_start().strip_prefix("*/")?;
+    if unit.eq_ignore_ascii_case("bytes") { number(size) } else { None }
+}
+
 /// Returns the first and the last offset of a `Range` as upload sessions answer with: `0-1023`, or `bytes=0-1023`.
 ///
 /// An empty upload has no range that could be written; registries say `0-0` for it, or leave it out.
@@ -300,6 +307,16 @@ mod tests {
         ] {
             let expected = expected.map(|(first, last, size)| ContentRange { first, last, size });
             assert_eq!(content_range(&headers(&[(CONTENT_RANGE, value)])), expected, "{value}");
+        }
+        for (value, expected) in [
+            ("bytes */100", Some(100)),
+            ("Bytes */0", Some(0)),
+            ("bytes 0-9/100", None),
+            ("bytes */*", None),
+            ("bytes */99999999999999999999", None),
+            ("*/100", None),
+        ] {
+            assert_eq!(unsatisfied_range(&headers(&[(CONTENT_RANGE, value)])), expected, "{value}");
         }
         for (value, expected) in [
             ("0-1023", Some((0, 1023))),
