@@ -14,6 +14,8 @@ mod auth;
 mod helpers;
 /// Downloads: what breaks, lies or is something else, blob by blob.
 mod download;
+/// Manners: waits, paces, warnings.
+mod manners;
 /// Ways through proxies.
 mod proxy;
 /// Where requests may be sent on to, and with what.

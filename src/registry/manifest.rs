@@ -8,7 +8,7 @@ use super::response::{Page, content_digest, digest_named, is_html, looks_like_ht
 use crate::content::{Body, Verifier};
 use crate::error::{Actual, Error, Place, RequestLine};
 use crate::model::{Descriptor, Digest, ErrorCode, ErrorEntry, Identifier, Manifest, MediaType, ParseError, Tag};
-use crate::transport::{FinalUri, Payload};
+use crate::transport::{FinalUri, Payload, Traffic};
 
 /// Says what `id` names: one `HEAD`, and a `GET` where that does not tell.
 pub(super) async fn resolve(repository: &Repository, id: &Identifier) -> Result<Descriptor, Error> {
@@ -95,6 +95,7 @@ pub(super) async fn push(
     let content_type = HeaderValue::from_str(manifest.descriptor().media_type.as_str());
     request.headers_mut().insert(CONTENT_TYPE, content_type.expect("media types are visible ASCII"));
     *request.body_mut() = Payload::Bytes(manifest.bytes().clone());
+    request.extensions_mut().insert(Traffic::Small);
     let client = repository.client();
     let response = client.send(repository.registry(), request, &repository.scopes(), &mut client.budget()).await?;
     let request = line(repository, &Method::PUT, &id, &response);
@@ -123,6 +124,7 @@ fn sized(mut error: Error, size: u64) -> Error {
 async fn ask(repository: &Repository, method: Method, id: &Identifier) -> Result<Response<Body>, Error> {
     let mut request = repository.request(method, format_args!("manifests/{id}"));
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+    request.extensions_mut().insert(Traffic::Small);
     let client = repository.client();
     client.send(repository.registry(), request, &repository.scopes(), &mut client.budget()).await
 }

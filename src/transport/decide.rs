@@ -19,6 +19,8 @@ pub(super) struct Exchange<'a> {
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
     pub(super) outcome: Outcome<'a>,
+    /// How long the text of the answer asks us to wait, where its headers do not.
+    pub(super) said: Option<Duration>,
     /// The address that answered, where no proxy hides it.
     pub(super) peer: Option<IpAddr>,
     /// Whether the payload may be sent again after a failure.
@@ -63,7 +65,7 @@ pub(super) fn decide(exchange: &Exchange<'_>, policy: &Policy) -> Decision {
         Outcome::Failure(kind) if may_pass(kind) => retry(exchange, policy, None),
         Outcome::Failure(_) => Decision::Return,
         Outcome::Answer(status, headers) if is_hiccup(status) => {
-            retry(exchange, policy, headers::retry_after(headers, exchange.now))
+            retry(exchange, policy, headers::retry_after(headers, exchange.now).or(exchange.said))
         }
         Outcome::Answer(status, headers) if leads_on(status, exchange) => match headers.get(LOCATION) {
             Some(location) => follow(exchange, policy, location.to_str().ok()),
@@ -99,8 +101,12 @@ fn retry(exchange: &Exchange<'_>, policy: &Policy, asked: Option<Duration>) -> D
         None => Decision::Retry(policy.backoff(budget.spent())),
         // Sooner than asked would be wrong, and later than this is for the caller to decide.
         Some(least) if least > policy.retry_after_max => Decision::Return,
-        // Everybody was told the same moment: spread out behind it.
-        Some(least) => Decision::Retry(Pause { least, spread: policy.backoff_min }),
+        // Everybody was told the same moment: spread out behind it, the further the more often that was too early.
+        Some(least) => {
+            let backoff = policy.backoff(budget.spent()).spread;
+            let spread = if least < backoff { backoff } else { policy.backoff_min };
+            Decision::Retry(Pause { least, spread })
+        }
     }
 }
 
@@ -145,6 +151,7 @@ mod tests {
             method: &Method::GET,
             uri,
             outcome,
+            said: None,
             peer: None,
             replayable: true,
             redirects: Redirects::Follow,
@@ -201,6 +208,26 @@ mod tests {
                 let exchange = Exchange { method: &method, replayable, ..exchange(outcome, &uri, &budget) };
                 assert_eq!(decide(&exchange, &policy), expected, "{method} {status} {retry_after:?} after {spent}");
             }
+        }
+    }
+
+    #[test]
+    fn waits_in_the_text_count_where_the_headers_have_none() {
+        let (uri, policy, millis) = (BASE.parse().expect("a URI"), Policy::default(), Duration::from_millis);
+        for (retry_after, said, spent, expected) in [
+            (None, None, 0, backoff(200)),
+            (None, Some(millis(10)), 0, Decision::Retry(Pause { least: millis(10), spread: millis(200) })),
+            (None, Some(millis(10)), 3, Decision::Retry(Pause { least: millis(10), spread: millis(1_600) })),
+            (None, Some(millis(7_000)), 3, after(7)),
+            (Some("0"), None, 2, Decision::Retry(Pause { least: Duration::ZERO, spread: millis(800) })),
+            (Some("7"), Some(millis(10)), 0, after(7)),
+            (None, Some(Duration::MAX), 0, Decision::Return),
+        ] {
+            let fields: Vec<_> = retry_after.map(|value| (RETRY_AFTER, value)).into_iter().collect();
+            let (headers, budget) = (headers(&fields), budget(spent));
+            let outcome = Outcome::Answer(StatusCode::TOO_MANY_REQUESTS, &headers);
+            let exchange = Exchange { said, ..exchange(outcome, &uri, &budget) };
+            assert_eq!(decide(&exchange, &policy), expected, "{retry_after:?} {said:?} after {spent}");
         }
     }
 

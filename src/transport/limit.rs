@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{Either, select};
+use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::debug;
 
 use super::origin::Origin;
+use super::pace::{Age, Pace, Sign};
 use super::policy::Policy;
 
 /// What a request moves, as an extension of it; found out from its method and payload where it does not say.
@@ -29,16 +32,42 @@ pub(super) struct Limits {
     origins: Mutex<HashMap<Origin, Arc<Lanes>>>,
 }
 
+#[derive(Debug)]
 struct Lanes {
-    down: Arc<Semaphore>,
-    up: Arc<Semaphore>,
+    down: Lane,
+    up: Lane,
     small: Arc<Semaphore>,
+    pace: Mutex<Paced>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    permits: Arc<Semaphore>,
+    full: usize,
+}
+
+/// The pace, and how many permits of each lane there are under it, those that are out included.
+#[derive(Debug)]
+struct Paced {
+    pace: Pace,
+    down: usize,
+    up: usize,
 }
 
 /// The right to have a request under way.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
+    lanes: Arc<Lanes>,
+    /// Where the permit is from; `None` is the reserve.
+    from: Option<Way>,
+    age: Age,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Down,
+    Up,
 }
 
 impl Limits {
@@ -51,21 +80,24 @@ impl Limits {
     /// Waits for a permit. Those who came first get theirs first.
     pub(super) async fn permit(&self, origin: &Origin, traffic: Traffic) -> Permit {
         let lanes = self.lanes(origin);
-        let permit = match traffic {
-            Traffic::Down => take(lanes.down.clone()).await,
-            Traffic::Up => take(lanes.up.clone()).await,
+        let (down, up) = (&lanes.down.permits, &lanes.up.permits);
+        let (permit, from) = match traffic {
+            Traffic::Down => (take(down.clone()).await, Some(Way::Down)),
+            Traffic::Up => (take(up.clone()).await, Some(Way::Up)),
             // The reserved permits are for when the others are out on long errands.
-            Traffic::Small => match lanes.down.clone().try_acquire_owned() {
-                Ok(permit) => permit,
+            Traffic::Small => match down.clone().try_acquire_owned() {
+                Ok(permit) => (permit, Some(Way::Down)),
                 Err(_) => {
-                    let (reserved, shared) = (pin!(take(lanes.small.clone())), pin!(take(lanes.down.clone())));
+                    let (reserved, shared) = (pin!(take(lanes.small.clone())), pin!(take(down.clone())));
                     match select(reserved, shared).await {
-                        Either::Left((permit, _)) | Either::Right((permit, _)) => permit,
+                        Either::Left((permit, _)) => (permit, None),
+                        Either::Right((permit, _)) => (permit, Some(Way::Down)),
                     }
                 }
             },
         };
-        Permit { _permit: permit }
+        let age = lanes.paced().pace.age();
+        Permit { permit: Some(permit), lanes, from, age }
     }
 
     fn lanes(&self, origin: &Origin) -> Arc<Lanes> {
@@ -75,20 +107,71 @@ impl Limits {
             return lanes.clone();
         }
         if origins.len() >= ORIGINS {
-            let idle = |lanes: &Lanes| {
-                lanes.down.available_permits() == self.down
-                    && lanes.up.available_permits() == self.up
-                    && lanes.small.available_permits() == self.small
-            };
-            origins.retain(|_, lanes| Arc::strong_count(lanes) > 1 || !idle(lanes));
+            origins.retain(|_, lanes| Arc::strong_count(lanes) > 1 || !lanes.is_full());
         }
+        if origins.len() >= CROWDED {
+            // What is known of their pace is lost; they will say it again.
+            origins.retain(|_, lanes| Arc::strong_count(lanes) > 1);
+        }
+        let lane = |full| Lane { permits: Arc::new(Semaphore::new(full)), full };
+        let pace = Paced { pace: Pace::new(self.down.max(self.up)), down: self.down, up: self.up };
         let lanes = Arc::new(Lanes {
-            down: Arc::new(Semaphore::new(self.down)),
-            up: Arc::new(Semaphore::new(self.up)),
+            down: lane(self.down),
+            up: lane(self.up),
             small: Arc::new(Semaphore::new(self.small)),
+            pace: Mutex::new(pace),
         });
         origins.insert(origin.clone(), lanes.clone());
         lanes
+    }
+}
+
+impl Lanes {
+    fn paced(&self) -> MutexGuard<'_, Paced> {
+        // Counts and semaphores change together, and nothing between that panics.
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self) -> bool {
+        self.paced().pace.is_full()
+    }
+}
+
+impl Permit {
+    /// Takes note of how the origin has answered.
+    pub(super) fn note(&self, status: StatusCode) {
+        let mut paced = self.lanes.paced();
+        if !paced.pace.note(self.age, Sign::of(status)) {
+            return;
+        }
+        let Paced { pace, down, up } = &mut *paced;
+        for (lane, there) in [(&self.lanes.down, down), (&self.lanes.up, up)] {
+            let allowed = pace.of(lane.full);
+            if *there > allowed {
+                // Those that are out are taken when they come back.
+                *there -= lane.permits.forget_permits(*there - allowed);
+            } else {
+                lane.permits.add_permits(allowed - *there);
+                *there = allowed;
+            }
+        }
+        debug!(down = pace.of(self.lanes.down.full), up = pace.of(self.lanes.up.full), "the pace has changed");
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let (Some(permit), Some(from)) = (self.permit.take(), self.from) else { return };
+        let mut paced = self.lanes.paced();
+        let Paced { pace, down, up } = &mut *paced;
+        let (lane, there) = match from {
+            Way::Down => (&self.lanes.down, down),
+            Way::Up => (&self.lanes.up, up),
+        };
+        if *there > pace.of(lane.full) {
+            *there -= 1;
+            permit.forget();
+        }
     }
 }
 
@@ -98,6 +181,8 @@ async fn take(semaphore: Arc<Semaphore>) -> OwnedSemaphorePermit {
 
 /// How many origins are remembered before the idle ones are forgotten: redirects may bring any number.
 const ORIGINS: usize = 64;
+/// How many before those that want to be asked slowly are forgotten as well.
+const CROWDED: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +213,46 @@ mod tests {
         assert!(permit(Traffic::Down).is_none(), "the reserved one is for small requests");
         drop(down);
         assert!(permit(Traffic::Down).is_some());
+    }
+
+    #[test]
+    fn who_says_too_much_is_asked_for_half() {
+        let (limits, here) = (limits(4, 2), origin("https://r.example"));
+        let permit = |traffic| limits.permit(&here, traffic).now_or_never();
+        let mut out: Vec<_> = (0..4).map(|_| permit(Traffic::Down).expect("four at first")).collect();
+        out.iter().for_each(|one| one.note(StatusCode::TOO_MANY_REQUESTS));
+        let up = permit(Traffic::Up).expect("one of two");
+        assert!(permit(Traffic::Up).is_none(), "both ways go slower");
+        drop(up);
+        // Two of the four do not come back.
+        out.truncate(2);
+        assert!(permit(Traffic::Down).is_none());
+        out.truncate(1);
+        let second = permit(Traffic::Down).expect("one of two");
+        assert!(permit(Traffic::Down).is_none());
+        // Good answers bring them back, one by one.
+        for _ in 0..1_000 {
+            second.note(StatusCode::OK);
+        }
+        let _more: Vec<_> = (0..2).map(|_| permit(Traffic::Down).expect("four again")).collect();
+        assert!(permit(Traffic::Down).is_none());
+    }
+
+    #[test]
+    fn small_requests_pass_however_slow_the_pace() {
+        let (limits, here) = (limits(16, 16), origin("https://r.example"));
+        let permit = |traffic| limits.permit(&here, traffic).now_or_never();
+        let mut down = permit(Traffic::Down).expect("the first");
+        for _ in 0..10 {
+            down.note(StatusCode::TOO_MANY_REQUESTS);
+            drop(down);
+            down = permit(Traffic::Down).expect("at least one");
+        }
+        assert!(permit(Traffic::Down).is_none());
+        let small = permit(Traffic::Small).expect("the reserved one");
+        small.note(StatusCode::TOO_MANY_REQUESTS);
+        drop(small);
+        assert!(permit(Traffic::Small).is_some(), "it is never taken away");
     }
 
     #[test]

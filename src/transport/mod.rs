@@ -9,6 +9,7 @@ mod failure;
 pub mod headers;
 mod limit;
 mod origin;
+mod pace;
 mod payload;
 mod policy;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod stall;
 mod tls;
 #[expect(clippy::module_inception, reason = "the floor is named after what it offers")]
 mod transport;
+mod wait;
 
 pub use connect::Proxies;
 pub use limit::Traffic;

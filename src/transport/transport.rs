@@ -25,6 +25,7 @@ use super::payload::Payload;
 use super::policy::{Budget, Policy};
 use super::stall::{Incoming, Outgoing};
 use super::tls::{Tls, TlsOptions};
+use super::wait;
 use crate::content::Body;
 use crate::error::{Error, ParseError, RequestLine, Unreachable, Violation};
 
@@ -143,7 +144,8 @@ impl Transport {
     ///
     /// **Requests**: one; one more per redirect; and up to four retries from the `budget`, when a connection fails or
     /// breaks, when nothing comes in time, and after the statuses 408, 429, 500, 502, 503 and 504, with the pause that
-    /// the server asks for or a growing random one. A [`Payload::Reopen`] is not retried. Names that do not resolve and
+    /// the server asks for, in its headers or in the text of a 429, or a growing random one. A 429 also halves how much the
+    /// origin is asked for at a time; good answers give that back slowly. A [`Payload::Reopen`] is not retried. Names that do not resolve and
     /// TLS failures are not either.
     ///
     /// A redirect to another [`Origin`] sheds `Authorization`, `Cookie` and `Proxy-Authorization` for good.
@@ -162,7 +164,13 @@ impl Transport {
 
     async fn travel(&self, trip: &mut Trip, budget: &mut Budget) -> Result<Response<Body>, Error> {
         loop {
-            let outcome = self.attempt(trip).await?;
+            let (outcome, said) = match self.attempt(trip).await? {
+                Ok(response) => {
+                    let (response, said) = wait::asked(response).await;
+                    (Ok(response), said)
+                }
+                failure => (failure, None),
+            };
             let exchange = Exchange {
                 method: &trip.method,
                 uri: &trip.uri,
@@ -170,6 +178,7 @@ impl Transport {
                     Ok(response) => Outcome::Answer(response.status(), response.headers()),
                     Err(failure) => Outcome::Failure(failure.kind),
                 },
+                said,
                 peer: outcome.as_ref().ok().and_then(peer),
                 replayable: trip.payload.is_replayable(),
                 redirects: trip.redirects,
@@ -220,6 +229,7 @@ impl Transport {
         };
         match outcome {
             Ok(response) => {
+                permit.note(response.status());
                 debug!(attempt = trip.attempts, status = response.status().as_u16(), version = ?response.version(), "answered");
                 let (line, attempts, started) = (trip.line(), trip.attempts, trip.started);
                 let blame = move |failure| unreachable(line.clone(), failure, attempts, started.elapsed());
