@@ -21,6 +21,12 @@ pub trait Source: Send + Sync {
     /// [`Error::NotFound`] where it names nothing, [`Error::Mismatch`] where the bytes are others.
     fn manifest(&self, id: &Identifier) -> impl Future<Output = Result<Manifest, Error>> + Send;
 
+    /// Says whether manifests that are read are counted against a limit and those that are resolved are not. A copy then
+    /// resolves first, and reads what the target has not.
+    fn counts_reads(&self) -> bool {
+        false
+    }
+
     /// Makes a handle for a blob. It costs nothing; what is missing shows when it is opened.
     fn blob(&self, descriptor: &Descriptor) -> Blob;
 }

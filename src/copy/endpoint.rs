@@ -30,6 +30,13 @@ impl Source for Endpoint {
         }
     }
 
+    fn counts_reads(&self) -> bool {
+        match self {
+            Self::Repository(repository) => repository.counts_reads(),
+            Self::Layout(layout) => layout.counts_reads(),
+        }
+    }
+
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         match self {
             Self::Repository(repository) => repository.blob(descriptor),

@@ -21,7 +21,9 @@ impl Plan {
     /// With `platforms` an index at the root stands for its first child that serves one of them, the first platform
     /// preferred; without, the whole index is meant.
     ///
-    /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index.
+    /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. A source
+    /// that [counts what is read](Source::counts_reads) is asked what `id` names, and for the manifest only where the
+    /// target has it not.
     ///
     /// # Errors
     ///
@@ -34,7 +36,17 @@ impl Plan {
         to: &impl Target,
         tag: Option<&Tag>,
     ) -> Result<Self, Error> {
-        let mut root = from.manifest(id).await?;
+        let mut exact = id.clone();
+        if from.counts_reads() {
+            let root = from.resolve(id).await?;
+            let narrowed = root.media_type.is_index() && !platforms.is_empty();
+            if tag.is_none() && !narrowed && to.exists(&root).await? {
+                return Ok(Self { root, blobs: Vec::new(), manifests: Vec::new(), tagging: None });
+            }
+            // What the name stands for may change meanwhile, and what was resolved is what is meant.
+            exact = Identifier::Digest(root.digest);
+        }
+        let mut root = from.manifest(&exact).await?;
         if let Some(index) = root.index().filter(|_| !platforms.is_empty()) {
             let child = select(index, id, platforms)?;
             root = from.manifest(&Identifier::Digest(child.digest)).await?;
@@ -170,6 +182,7 @@ const SHOWN_PLATFORMS: usize = 12;
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::content::{Blob, Pushed};
@@ -181,14 +194,22 @@ mod tests {
         manifests: HashMap<Digest, Manifest>,
         there: Vec<Digest>,
         tagged: Option<Digest>,
+        counts: bool,
+        read: AtomicUsize,
     }
 
     impl Source for Shelf {
         async fn resolve(&self, id: &Identifier) -> Result<Descriptor, Error> {
-            self.manifest(id).await.map(|manifest| manifest.descriptor().clone())
+            let digest = id.digest().expect("tests ask by digest");
+            Ok(self.manifests.get(digest).expect("tests ask for what is there").descriptor().clone())
+        }
+
+        fn counts_reads(&self) -> bool {
+            self.counts
         }
 
         async fn manifest(&self, id: &Identifier) -> Result<Manifest, Error> {
+            self.read.fetch_add(1, Ordering::Relaxed);
             let digest = id.digest().expect("tests ask by digest");
             Ok(self.manifests.get(digest).expect("tests ask for what is there").clone())
         }
@@ -298,5 +319,29 @@ mod tests {
         assert_eq!(build(&preferred[1..]).await.expect("a plan").root().digest, linux);
         let error = build(&[Platform::new("linux", "s390x")]).await.expect_err("nothing serves it");
         assert!(error.to_string().contains("serves linux/amd64, wasip1/wasm"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn where_reads_are_counted_only_what_is_missing_is_read() {
+        let mut from = Shelf { counts: true, ..Shelf::default() };
+        let image = from.image(&["x"]);
+        let index = from.index(&[image]);
+        let tag: Tag = "v1".parse().expect("a tag");
+        for (root, there, tag, platforms, reads) in [
+            (image, vec![image], None, &[][..], 0),
+            (image, vec![], None, &[], 1),
+            (index, vec![index], None, &[], 0),
+            (index, vec![], None, &[], 2),
+            // What is to be tagged has to be at hand.
+            (image, vec![image], Some(&tag), &[], 1),
+            // An index may name a child that is not there.
+            (image, vec![image], None, &[Platform::new("wasip1", "wasm")], 0),
+        ] {
+            let to = Shelf { there, ..Shelf::default() };
+            from.read = AtomicUsize::new(0);
+            let plan = Plan::build(&from, &Identifier::Digest(root), platforms, &to, tag).await.expect("a plan");
+            assert_eq!(plan.root().digest, root);
+            assert_eq!(from.read.load(Ordering::Relaxed), reads, "{tag:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod download;
 pub mod fuzzing;
 mod manifest;
 mod pages;
+mod profile;
 mod referrers;
 mod repository;
 mod response;

@@ -3,7 +3,7 @@
 use futures_util::Stream;
 use http::{Method, Request, Uri};
 
-use super::{Client, Listing, Mounts, Uploads, blob, delete, manifest, referrers, tags, upload};
+use super::{Client, Listing, Mounts, Uploads, blob, delete, manifest, profile, referrers, tags, upload};
 use crate::auth::{Actions, Scope, Scopes};
 use crate::content::{Blob, Pushed, Source, Target};
 use crate::error::Error;
@@ -163,6 +163,11 @@ impl Source for Repository {
     /// **Requests**: one `GET` of the manifest.
     async fn manifest(&self, id: &Identifier) -> Result<Manifest, Error> {
         manifest::fetch(self, id).await
+    }
+
+    /// On Docker Hub, where a `GET` of a manifest is a pull and a `HEAD` is not.
+    fn counts_reads(&self) -> bool {
+        profile::counts_pulls(&self.registry)
     }
 
     /// **Requests**: none now; one `GET` of the blob for each opening, with `Range` where it does not begin at 0,
