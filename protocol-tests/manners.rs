@@ -14,10 +14,14 @@ use spinreg::registry::Notice;
 use spinreg::transport::{Attempts, Payload};
 use tokio::sync::Semaphore;
 
+use crate::support::cli::Cli;
 use crate::support::client::{get, send, transport, whole};
+use crate::support::front::Front;
 use crate::support::listen::{Connection, Handler, Hangup, Listener, collect};
+use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
 use crate::support::repository::{anonymous, app, plain};
+use crate::support::scenario::{self, assert_cached, pull, push};
 use crate::support::script::Script;
 
 fn too_many(message: &str) -> Reply {
@@ -225,5 +229,67 @@ async fn a_refused_request_body_waits_its_turn_as_well() {
     let request = Request::builder().method(Method::PUT).uri(script.uri("/")).body(payload).expect("a request");
     let response = send(&transport(|_| {}), request).await.expect("an answer");
     assert_eq!(response.extensions().get(), Some(&Attempts(2)));
+    script.finish();
+}
+
+#[tokio::test]
+async fn where_pulls_are_counted_an_unchanged_one_is_not() {
+    let registry = Embedded::start().await;
+    let digest = push(&Cli::new(), &scenario::app("static-site"), &registry.reference("me/app:v1"), &[]).await;
+    // A proxy is asked for any name, this one as well.
+    let front = Front::before(registry.address()).start().await;
+    let cli = Cli::new().env("http_proxy", format!("http://{}", front.registry()));
+    let manifests = || {
+        let lines = front.wire().take();
+        lines.into_iter().filter(|line| line.contains("/manifests/")).collect::<Vec<_>>()
+    };
+    let (tag, digest) = ("HEAD /v2/me/app/manifests/v1 200", format!("GET /v2/me/app/manifests/{digest} 200"));
+    pull(&cli, "docker.io/me/app:v1", &["--plain-http"]).await;
+    assert_eq!(manifests(), [tag, &digest]);
+    assert_cached(&cli, "docker.io/me/app/v1", "static-site");
+    pull(&cli, "docker.io/me/app:v1", &["--plain-http"]).await;
+    assert_eq!(manifests(), [tag]);
+    pull(&Cli::new(), &format!("{}/me/app:v1", front.registry()), &[]).await;
+    assert_eq!(manifests(), ["GET /v2/me/app/manifests/v1 200"], "elsewhere it would only cost a request");
+}
+
+#[tokio::test]
+async fn a_limit_is_told_with_its_numbers() {
+    let limited = too_many("You have reached your pull rate limit")
+        .header("retry-after", "86400")
+        .header("ratelimit-limit", "100;w=21600")
+        .header("ratelimit-remaining", "0;w=21600")
+        .header("x-request-id", "4f2a-77");
+    let script = Script::new().on("GET /v2/app/manifests/v1", limited).start().await;
+    let complaint = Cli::new().run(["pull", &format!("{}/app:v1", script.address())]).await.failure(1);
+    for text in [
+        "429 Too Many Requests: TOOMANYREQUESTS: You have reached your pull rate limit",
+        "request id `4f2a-77`",
+        "the registry allows 100 requests in 6 h, of which 0 are left",
+    ] {
+        assert!(complaint.contains(text), "{complaint}");
+    }
+    script.finish();
+}
+
+#[tokio::test]
+async fn refusals_without_a_reason_say_what_there_is() {
+    let page = Reply::status(403).header("content-type", "text/html").body("<html><title>Web filter</title>");
+    let script = Script::new()
+        .on("GET /v2/app/manifests/page", page)
+        .on("GET /v2/app/manifests/nothing", Reply::status(400).header("x-amzn-requestid", "11-22"))
+        .on("GET /v2/app/manifests/noise", Reply::status(400).body("\0\u{1}{{"))
+        .start()
+        .await;
+    let repository = anonymous(script.address());
+    let origin = script.origin();
+    for (tag, text) in [
+        ("page", "403 Forbidden: a page titled `Web filter` (GET {origin}/v2/app/manifests/page)"),
+        ("nothing", "400 Bad Request (GET {origin}/v2/app/manifests/nothing, request id `11-22`)"),
+        ("noise", "400 Bad Request (GET {origin}/v2/app/manifests/noise)"),
+    ] {
+        let error = repository.manifest(&tag.parse().expect("a tag")).await.expect_err("refused");
+        assert_eq!(error.to_string(), format!("the registry answered {}", text.replace("{origin}", &origin)));
+    }
     script.finish();
 }

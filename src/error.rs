@@ -224,7 +224,7 @@ pub struct Violation {
 
 /// An answer that says no.
 #[derive(Debug, thiserror::Error)]
-#[error("the registry answered {status}{} ({request})", said(errors))]
+#[error("the registry answered {status}{}{} ({request}{})", said(errors), details.paged(), details.identified())]
 pub struct Refused {
     /// The request that was refused.
     pub request: RequestLine,
@@ -234,6 +234,57 @@ pub struct Refused {
     pub errors: Vec<ErrorEntry>,
     /// How often it was tried.
     pub attempts: u32,
+    /// What else the answer says about itself.
+    pub details: Details,
+}
+
+/// What an answer says about itself, for those who ask the registry's people, or their own proxy's, about it. All of
+/// it is bounded and without control characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// By which number the registry knows the request, as in `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// The title of the body, where that is a page for people: registries send none, proxies do.
+    pub page: Option<String>,
+    /// How much may be asked of the registry.
+    pub allowance: Option<Allowance>,
+}
+
+/// How much may be asked of a registry, as far as it says so: `RateLimit-Limit` and `RateLimit-Remaining`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many requests, or pulls.
+    pub limit: u64,
+    /// How many of them are left.
+    pub remaining: Option<u64>,
+    /// In which time.
+    pub window: Option<Duration>,
+}
+
+impl Details {
+    fn paged(&self) -> String {
+        self.page.as_ref().map(|title| format!(": a page titled `{title}`")).unwrap_or_default()
+    }
+
+    fn identified(&self) -> String {
+        self.request_id.as_ref().map(|id| format!(", request id `{id}`")).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} requests", self.limit)?;
+        match self.window.map(|window| window.as_secs()) {
+            None | Some(0) => {}
+            Some(seconds) if seconds.is_multiple_of(3_600) => write!(f, " in {} h", seconds / 3_600)?,
+            Some(seconds) if seconds.is_multiple_of(60) => write!(f, " in {} min", seconds / 60)?,
+            Some(seconds) => write!(f, " in {seconds} s")?,
+        }
+        match self.remaining {
+            Some(left) => write!(f, ", of which {left} are left"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Credentials that are missing, wrong or not enough.
@@ -418,6 +469,18 @@ mod tests {
             status: StatusCode::FORBIDDEN,
             errors: vec![ErrorEntry::new(ErrorCode::Denied, "no\u{1b}[31m way")],
             attempts: 1,
+            details: Details::default(),
+        };
+        let proxied = Refused {
+            request: request(),
+            status: StatusCode::BAD_GATEWAY,
+            errors: vec![],
+            attempts: 1,
+            details: Details {
+                request_id: Some("4f2a".into()),
+                page: Some("502 Bad Gateway".into()),
+                ..Details::default()
+            },
         };
         let missing = Missing { what: "manifest `v1`".into(), place: Place::Request(request()), errors: vec![] };
         let unmet = Unmet {
@@ -432,6 +495,10 @@ mod tests {
                 "the registry answered 403 Forbidden: DENIED: no\u{fffd}[31m way (PUT https://r.example/v2/a/manifests/v1?sig=…)",
             ),
             (
+                Error::from(Box::new(proxied)),
+                "the registry answered 502 Bad Gateway: a page titled `502 Bad Gateway` (PUT https://r.example/v2/a/manifests/v1?sig=…, request id `4f2a`)",
+            ),
+            (
                 Error::from(Box::new(missing)),
                 "manifest `v1` was not found (PUT https://r.example/v2/a/manifests/v1?sig=…)",
             ),
@@ -442,6 +509,19 @@ mod tests {
             (Error::from(ParseError::new("tag", "V 1", "no space").at(1)), "tag `V 1` at character 2 expects no space"),
         ] {
             assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn allowances_are_told_in_whole_units() {
+        for (remaining, window, text) in [
+            (Some(0), Some(21_600), "100 requests in 6 h, of which 0 are left"),
+            (None, Some(300), "100 requests in 5 min"),
+            (Some(7), Some(90), "100 requests in 90 s, of which 7 are left"),
+            (None, None, "100 requests"),
+        ] {
+            let allowance = Allowance { limit: 100, remaining, window: window.map(Duration::from_secs) };
+            assert_eq!(allowance.to_string(), text);
         }
     }
 }

@@ -8,9 +8,9 @@ use super::session::{Direct, service};
 use super::token::{self, Ask, Denied, NoToken};
 use super::{Credential, Found};
 use crate::content::Body;
-use crate::error::{Error, Refused, RequestLine, Tried};
+use crate::error::{Details, Error, Refused, RequestLine, Tried};
 use crate::model::Registry;
-use crate::transport::{Attempts, Budget, Origin, Payload};
+use crate::transport::{Attempts, Budget, Origin, Payload, headers};
 
 /// What is known about credentials after trying them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +123,9 @@ impl Attempt<'_> {
     async fn refused(&self, response: Response<Body>) -> Error {
         let status = response.status();
         let attempts = response.extensions().get().map_or(1, |Attempts(attempts)| *attempts);
+        let details = Details { request_id: headers::request_id(response.headers()), ..Details::default() };
         let errors = complaints(response).await;
-        Error::Refused(Box::new(Refused { request: self.line(), status, errors, attempts }))
+        Error::Refused(Box::new(Refused { request: self.line(), status, errors, attempts, details }))
     }
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Credential, Scopes, Secret, basic};
 use crate::content::Body;
-use crate::error::{Error, Refused, RequestLine};
+use crate::error::{Details, Error, Refused, RequestLine};
 use crate::model::{ErrorBody, ErrorCode, ErrorEntry};
 use crate::transport::{Attempts, Budget, Payload, Redirects, Traffic, Transport};
 
@@ -192,7 +192,9 @@ impl Exchange {
             StatusCode::BAD_REQUEST if errors.iter().any(|entry| entry.code.as_str() == "invalid_grant") => {
                 NoToken::Denied(Box::new(Denied { request, errors }))
             }
-            status => NoToken::Failed(Box::new(Refused { request, status, errors, attempts }).into()),
+            status => NoToken::Failed(
+                Box::new(Refused { request, status, errors, attempts, details: Details::default() }).into(),
+            ),
         })
     }
 }

@@ -359,7 +359,12 @@ fn explain_refused(refused: &Refused, invocation: &Invocation) -> (Option<String
         (403, _) => (None, Exit::NotPermitted),
         (405, _) => failed("the registry does not offer this; it may be read-only"),
         (413, _) => failed("a file is larger than the registry, or a proxy before it, takes"),
-        (429, _) => failed("the registry limits how often it is asked; wait, log in, or lower `--concurrency`"),
+        (429, _) => match refused.details.allowance {
+            Some(allowance) => {
+                failed(&format!("the registry allows {allowance}; wait, log in, or lower `--concurrency`"))
+            }
+            None => failed("the registry limits how often it is asked; wait, log in, or lower `--concurrency`"),
+        },
         (500.., _) => failed("the registry is in trouble; try again later"),
         _ => (None, Exit::Failed),
     }

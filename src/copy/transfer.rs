@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::content::Blob;
-    use crate::error::{Refused, RequestLine};
+    use crate::error::{Details, Refused, RequestLine};
     use crate::model::{ErrorEntry, MediaType};
 
     /// A source of one image, and a target that seems to have its layers; `lies` says how often it then does not.
@@ -288,7 +288,8 @@ mod tests {
             *lies -= 1;
             let request = RequestLine::new(&Method::PUT, &Uri::from_static("/v2/a/manifests/v1"));
             let errors = vec![ErrorEntry::new(ErrorCode::ManifestBlobUnknown, "")];
-            Err(Box::new(Refused { request, status: StatusCode::BAD_REQUEST, errors, attempts: 1 }).into())
+            let (status, details) = (StatusCode::BAD_REQUEST, Details::default());
+            Err(Box::new(Refused { request, status, errors, attempts: 1, details }).into())
         }
 
         async fn tidy(&self) {

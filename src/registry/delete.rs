@@ -45,7 +45,7 @@ mod tests {
     use http::Uri;
 
     use super::*;
-    use crate::error::Refused;
+    use crate::error::{Details, Refused};
 
     #[test]
     fn what_registries_mean_by_400_and_405_is_said() {
@@ -58,7 +58,8 @@ mod tests {
             let request = RequestLine::new(&Method::DELETE, &Uri::from_static("https://r/v2/a/manifests/v1"));
             let status = StatusCode::from_u16(status).expect("a status");
             let errors = code.into_iter().map(|code| ErrorEntry::new(code, "")).collect();
-            let error = explained(Error::from(Box::new(Refused { request, status, errors, attempts: 1 })), "tags");
+            let refused = Refused { request, status, errors, attempts: 1, details: Details::default() };
+            let error = explained(Error::from(Box::new(refused)), "tags");
             assert_eq!(error.code().map(ErrorCode::as_str), first, "{status}");
         }
     }

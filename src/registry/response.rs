@@ -1,13 +1,13 @@
 //! From answers to outcomes: expected statuses, and everything else as errors.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::content::Body;
-use crate::error::{Error, Missing, Place, Refused, RequestLine, Violation};
-use crate::model::{Digest, ErrorBody, ErrorEntry, excerpt};
-use crate::transport::Attempts;
+use crate::error::{Details, Error, Missing, Place, Refused, RequestLine, Violation};
+use crate::model::{Digest, ErrorBody, excerpt};
+use crate::transport::{Attempts, headers};
 
 /// The digest of the content that an answer is about (distribution-spec 1.1, "Legacy Docker support HTTP headers").
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -18,17 +18,21 @@ pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("do
 pub(super) async fn refused(response: Response<Body>, request: RequestLine, what: impl FnOnce() -> String) -> Error {
     let status = response.status();
     let attempts = response.extensions().get().map_or(1, |Attempts(n)| *n);
-    let errors = errors(response.into_body()).await;
+    let html = is_html(response.headers().get(CONTENT_TYPE));
+    let mut details = Details {
+        request_id: headers::request_id(response.headers()),
+        page: None,
+        allowance: headers::allowance(response.headers()),
+    };
+    let body = read_some(response.into_body(), MAX_ERROR_BODY).await;
+    let errors = ErrorBody::parse(&body).errors;
+    if errors.is_empty() && (html || looks_like_html(&body)) {
+        details.page = title(&body);
+    }
     if status == StatusCode::NOT_FOUND {
         return Error::NotFound(Box::new(Missing { what: what(), place: Place::Request(request), errors }));
     }
-    Error::Refused(Box::new(Refused { request, status, errors, attempts }))
-}
-
-/// Reads the entries of an error body; a body that is none has none.
-pub(super) async fn errors(body: Body) -> Vec<ErrorEntry> {
-    let bytes = read(body, MAX_ERROR_BODY).await.ok().flatten();
-    bytes.map(|bytes| ErrorBody::parse(&bytes).errors).unwrap_or_default()
+    Error::Refused(Box::new(Refused { request, status, errors, attempts, details }))
 }
 
 /// Reads a body of at most `limit` bytes; `None` where it is longer.

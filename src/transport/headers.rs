@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{CONTENT_RANGE, DATE, HeaderName, LINK, RANGE, RETRY_AFTER, WARNING};
 
+use crate::error::Allowance;
+use crate::model::excerpt;
+
 /// Returns how long the server wants us to wait: `Retry-After`, in seconds or as a date.
 ///
 /// A date is compared with the server's own `Date` where it sends one, so that a clock that is wrong on either side does
@@ -44,6 +47,27 @@ pub struct ContentRange {
     pub last: u64,
     /// The size of the whole, where the server knows it; `last` is within.
     pub size: Option<u64>,
+}
+
+/// Returns by which number the other side knows a request, bounded and without control characters.
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = REQUEST_IDS.iter().find_map(|name| headers.get(*name)?.to_str().ok().map(str::trim))?;
+    (!id.is_empty()).then(|| excerpt(id))
+}
+
+/// Returns how much may be asked for, as Docker Hub says it: `RateLimit-Limit: 100;w=21600` and
+/// `RateLimit-Remaining: 76;w=21600`, both perhaps with `X-` before their names.
+pub fn allowance(headers: &HeaderMap) -> Option<Allowance> {
+    let find = |names: [&'static str; 2]| {
+        let text = names.iter().find_map(|name| headers.get(*name)?.to_str().ok())?;
+        let (count, parameters) = text.split_once(';').unwrap_or((text, ""));
+        Some((number(count.trim()).filter(|_| !count.trim().is_empty())?, parameters))
+    };
+    let (limit, parameters) = find(["ratelimit-limit", "x-ratelimit-limit"])?;
+    let window = parameters_of(parameters).find(|(name, _)| name.eq_ignore_ascii_case("w"));
+    let window = window.and_then(|(_, seconds)| number(seconds)).filter(|seconds| *seconds > 0);
+    let remaining = find(["ratelimit-remaining", "x-ratelimit-remaining"]).map(|(remaining, _)| remaining);
+    Some(Allowance { limit, remaining, window: window.map(Duration::from_secs) })
 }
 
 /// Returns the `Content-Range` of a 206.
@@ -182,6 +206,19 @@ fn date(text: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
+/// How registries and what stands before them name the number of a request: the standing custom, GitHub, Amazon's
+/// registry and storage, Azure, Cloudflare.
+const REQUEST_IDS: [&str; 8] = [
+    "x-request-id",
+    "x-github-request-id",
+    "x-amzn-requestid",
+    "x-amz-request-id",
+    "x-ms-correlation-request-id",
+    "x-ms-request-id",
+    "x-correlation-id",
+    "cf-ray",
+];
+
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// From 1 March of the year 0 to 1 January 1970.
@@ -290,6 +327,47 @@ mod tests {
         assert_eq!(warnings(&headers(&[(WARNING, &long)]))[0].len(), WARNING_BYTES);
         let many = r#"299 - "x","#.repeat(100);
         assert_eq!(warnings(&headers(&[(WARNING, &many)])).len(), WARNINGS);
+    }
+
+    fn named(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let name = |name| HeaderName::from_static(name);
+        fields.iter().map(|(key, value)| (name(key), value.parse().expect("a header value"))).collect()
+    }
+
+    #[test]
+    fn requests_have_numbers() {
+        for (fields, expected) in [
+            (vec![("x-request-id", " 4f2a ")], Some("4f2a")),
+            (vec![("cf-ray", "8a-FRA"), ("x-amzn-requestid", "11-22")], Some("11-22")),
+            (vec![("x-request-id", "")], None),
+            (vec![("x-other", "1")], None),
+        ] {
+            assert_eq!(request_id(&named(&fields)).as_deref(), expected, "{fields:?}");
+        }
+        let long = "x".repeat(10_000);
+        assert!(request_id(&named(&[("x-request-id", &long)])).is_some_and(|id| id.len() < 1_000));
+    }
+
+    #[test]
+    fn allowances_are_read() {
+        let allowance = |limit, remaining, window: Option<u64>| {
+            Some(Allowance { limit, remaining, window: window.map(Duration::from_secs) })
+        };
+        for (fields, expected) in [
+            (
+                vec![("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "76;w=21600")],
+                allowance(100, Some(76), Some(21_600)),
+            ),
+            (vec![("x-ratelimit-limit", "60"), ("x-ratelimit-remaining", "0")], allowance(60, Some(0), None)),
+            (vec![("ratelimit-limit", "100;w=0")], allowance(100, None, None)),
+            (vec![("ratelimit-limit", "100;w=soon"), ("ratelimit-remaining", "few")], allowance(100, None, None)),
+            (vec![("ratelimit-remaining", "76")], None),
+            (vec![("ratelimit-limit", "")], None),
+            (vec![("ratelimit-limit", "-1")], None),
+            (vec![("ratelimit-limit", "99999999999999999999")], None),
+        ] {
+            assert_eq!(super::allowance(&named(&fields)), expected, "{fields:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rustls::CertificateError as Certificate;
 use rustls::pki_types::{ServerName, UnixTime};
 
 use super::*;
-use crate::error::{Cause, Mismatch, Missing, RequestLine};
+use crate::error::{Allowance, Cause, Details, Mismatch, Missing, RequestLine};
 use crate::model::{Descriptor, Digest, MediaType};
 
 fn request() -> RequestLine {
@@ -33,7 +33,14 @@ fn certificate(reason: Certificate) -> Error {
 fn refused(status: u16, code: &str, message: &str) -> Error {
     let status = StatusCode::from_u16(status).expect("a status");
     let errors = if code.is_empty() { vec![] } else { vec![ErrorEntry::new(code.into(), message)] };
-    Error::Refused(Box::new(Refused { request: request(), status, errors, attempts: 1 }))
+    Error::Refused(Box::new(Refused { request: request(), status, errors, attempts: 1, details: Details::default() }))
+}
+
+fn limited() -> Error {
+    let allowance = Allowance { limit: 100, remaining: Some(0), window: Some(Duration::from_secs(21_600)) };
+    let details = Details { allowance: Some(allowance), ..Details::default() };
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Error::Refused(Box::new(Refused { request: request(), status, errors: vec![], attempts: 5, details }))
 }
 
 fn unmet(tried: Tried) -> Error {
@@ -123,6 +130,7 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
         (refused(400, "TAG_INVALID", "").into(), push(), Exit::Failed, "new tag"),
         (refused(400, "X", "the tag is Immutable").into(), push(), Exit::Failed, "new tag"),
         (refused(429, "TOOMANYREQUESTS", "").into(), pull(), Exit::Failed, "--concurrency"),
+        (limited().into(), pull(), Exit::Failed, "allows 100 requests in 6 h, of which 0 are left"),
         (refused(503, "", "").into(), pull(), Exit::Failed, "try again later"),
         (missing(here(), "NAME_UNKNOWN").into(), pull(), Exit::NotFound, "check the name `me/app`"),
         (missing(here(), "MANIFEST_UNKNOWN").into(), pull(), Exit::NotFound, "check the tag"),
