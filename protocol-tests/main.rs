@@ -9,11 +9,13 @@ mod floors;
 mod anonymous;
 /// Who we are: challenges, tokens, refusals, proofs.
 mod auth;
+/// Downloads: what breaks, lies or is something else, blob by blob.
+mod download;
 /// Credential helpers, good and bad.
 #[cfg(unix)]
 mod helpers;
-/// Downloads: what breaks, lies or is something else, blob by blob.
-mod download;
+/// Hosts that are treated specially: where they are, who they are, who stands in for them.
+mod hosts;
 /// Manners: waits, paces, warnings.
 mod manners;
 /// Ways through proxies.

@@ -10,12 +10,13 @@ use spinreg::Error;
 use spinreg::auth::{Actions, Authorizer, Credential, Exposure, Found, Given, Scopes, Secret};
 use spinreg::error::{Tried, UnreachableKind};
 use spinreg::model::Registry;
-use spinreg::transport::{Proxies, Transport};
+use spinreg::transport::{HostOptions, Proxies, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use crate::support::client::{get, send, transport, trusting, unreachable, whole};
 use crate::support::listen::RawPeer;
+use crate::support::relay::{Socks, behind_tls, on_ipv6};
 use crate::support::reply::Reply;
 use crate::support::script::Script;
 use crate::support::tls::Authority;
@@ -164,4 +165,165 @@ async fn a_proxy_that_refuses_is_no_connection() {
         unreachable(outcome, UnreachableKind::Connect);
         assert_eq!(proxy.asked().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_the_address_that_a_name_is_connected_to() {
+    let server = Script::new()
+        .on("GET /v2/", Reply::ok("through"))
+        .with("host", "registry.test")
+        .without("proxy-authorization")
+        .start()
+        .await;
+    let proxy = Tunnels::to(server.address(), "HTTP/1.1 200 OK\r\n\r\n").await;
+    let address = proxy.peer.address();
+    let transport = transport(|options| {
+        options.proxies = Proxies::given(&format!("http://ada:hidden@{address}"), "", "");
+        let connect = Some(SocketAddr::from(([10, 9, 8, 7], 5000)));
+        options.hosts.insert("registry.test".parse().expect("a host"), HostOptions { connect, ..Default::default() });
+    });
+    let response = send(&transport, get(&uri("http://registry.test/v2/"))).await.expect("an answer");
+    assert_eq!(whole(response).await, "through");
+    let [head] = &proxy.asked()[..] else { panic!("{:?}", proxy.asked()) };
+    assert!(head.starts_with("CONNECT 10.9.8.7:5000 HTTP/1.1\r\n"), "{head}");
+    server.finish();
+}
+
+#[tokio::test]
+async fn the_way_to_a_proxy_may_be_protected() {
+    let authority = Authority::new();
+    let secure = Script::new()
+        .on("GET /v2/", Reply::ok("through"))
+        .start_as(authority.server_named(&["registry.example"], &["h2", "http/1.1"]))
+        .await;
+    let proxy = Tunnels::to(secure.address(), "HTTP/1.1 200 OK\r\n\r\n").await;
+    let outer = behind_tls(&authority, proxy.peer.address()).await;
+    let transport = trusting(&authority, |options| {
+        let proxy = format!("https://ada:hidden@localhost:{}", outer.address().port());
+        options.proxies = Proxies::given(&proxy, &proxy, "");
+    });
+    let response = send(&transport, get(&uri("https://registry.example/v2/"))).await.expect("an answer");
+    assert_eq!(whole(response).await, "through");
+    assert_eq!(proxy.asked().len(), 1);
+    secure.finish();
+
+    // Plain requests are protected as far as to the proxy.
+    let plain = Script::new()
+        .on("GET /v2/", Reply::ok("by proxy"))
+        .with("host", "registry.example")
+        .with("proxy-authorization", "Basic YWRhOmhpZGRlbg==")
+        .start()
+        .await;
+    let outer = behind_tls(&authority, plain.address()).await;
+    let transport = trusting(&authority, |options| {
+        let proxy = format!("https://ada:hidden@localhost:{}", outer.address().port());
+        options.proxies = Proxies::given(&proxy, "", "");
+    });
+    let response = send(&transport, get(&uri("http://registry.example/v2/"))).await.expect("an answer");
+    assert_eq!(whole(response).await, "by proxy");
+    plain.finish();
+    // A proxy that nobody vouches for gets neither request nor password.
+    let transport = self::transport(|options| {
+        options.proxies = Proxies::given(&format!("https://ada:hidden@localhost:{}", outer.address().port()), "", "");
+    });
+    unreachable(send(&transport, get(&uri("http://registry.example/v2/"))).await, UnreachableKind::Tls);
+}
+
+#[tokio::test]
+async fn names_go_through_socks_unresolved() {
+    let authority = Authority::new();
+    let plain = Script::new().on("GET /v2/", Reply::ok("plain")).without("proxy-authorization").start().await;
+    let secure = Script::new()
+        .on("GET /v2/", Reply::ok("secure"))
+        .start_as(authority.server_named(&["registry.example", "2001:db8::7"], &["h2"]))
+        .await;
+    for (server, target, asked, text) in [
+        (&plain, "http://registry.example/v2/", "registry.example:80", "plain"),
+        (&secure, "https://registry.example/v2/", "registry.example:443", "secure"),
+    ] {
+        let proxy = Socks::to(server.address(), Some(("ada", "hidden"))).await;
+        let transport = trusting(&authority, |options| {
+            let proxy = format!("socks5h://ada:hidden@{}", proxy.address());
+            options.proxies = Proxies::given(&proxy, &proxy, "");
+        });
+        let response = send(&transport, get(&uri(target))).await.expect("an answer");
+        assert_eq!(whole(response).await, text);
+        assert_eq!(proxy.asked(), [asked]);
+    }
+    plain.finish();
+    secure.finish();
+}
+
+#[tokio::test]
+async fn addresses_go_through_socks_as_addresses() {
+    let server = Script::new().always("GET /", Reply::ok("fine")).start().await;
+    let proxy = Socks::to(server.address(), None).await;
+    let transport = transport(|options| {
+        options.proxies = Proxies::given(&format!("socks5://{}", proxy.address()), "", "");
+    });
+    for host in ["10.1.2.3:5000", "[2001:db8::7]:5000", "[2001:db8::7]"] {
+        let response = send(&transport, get(&uri(&format!("http://{host}/")))).await.expect("an answer");
+        assert_eq!(whole(response).await, "fine");
+    }
+    assert_eq!(proxy.asked(), ["10.1.2.3:5000", "[2001:db8::7]:5000", "[2001:db8::7]:80"]);
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_refuses_is_no_connection() {
+    let proxy = Socks::to(SocketAddr::from(([127, 0, 0, 1], 9)), Some(("ada", "other"))).await;
+    for scheme in ["socks5", "socks5h", "socks4"] {
+        let transport = transport(|options| {
+            options.policy.attempts = 1;
+            options.proxies = Proxies::given(&format!("{scheme}://ada:hidden@{}", proxy.address()), "", "");
+        });
+        let outcome = send(&transport, get(&uri("http://registry.example/v2/"))).await;
+        let text = format!("{outcome:?}");
+        assert!(!text.contains("hidden"), "{text}");
+        unreachable(outcome, UnreachableKind::Connect);
+    }
+    assert!(proxy.asked().is_empty());
+}
+
+#[tokio::test]
+async fn no_proxy_is_asked_for_those_that_are_excepted() {
+    let server = Script::new().always("GET /", Reply::ok("directly")).start().await;
+    let port = server.address().port();
+    let proxy = Script::new().always("GET /", Reply::ok("by proxy")).start().await;
+    let list = format!("a.test:{port},.b.test,192.0.2.0/24,[2001:db8::1]:{port},2001:db8:7::/48");
+    let transport = transport(|options| {
+        options.proxies = Proxies::given(&format!("http://{}", proxy.address()), "", &list);
+        for name in ["a.test", "x.b.test", "192.0.2.7", "[2001:db8::1]", "[2001:db8:7::9]"] {
+            let connect = Some(server.address());
+            let host = format!("{name}:{port}").parse().expect("a host");
+            options.hosts.insert(host, HostOptions { connect, ..Default::default() });
+        }
+    });
+    for (host, text) in [
+        (format!("a.test:{port}"), "directly"),
+        (format!("x.b.test:{port}"), "directly"),
+        (format!("192.0.2.7:{port}"), "directly"),
+        (format!("[2001:db8::1]:{port}"), "directly"),
+        (format!("[2001:db8:7::9]:{port}"), "directly"),
+        ("a.test:1".to_owned(), "by proxy"),
+        ("192.0.3.7".to_owned(), "by proxy"),
+        ("[2001:db8::1]:1".to_owned(), "by proxy"),
+        ("ab.test".to_owned(), "by proxy"),
+    ] {
+        let response = send(&transport, get(&uri(&format!("http://{host}/")))).await.expect("an answer");
+        assert_eq!(whole(response).await, text, "{host}");
+    }
+    server.finish();
+    proxy.finish();
+}
+
+#[tokio::test]
+async fn an_address_of_ip_version_6_is_an_address() {
+    let server = Script::new().on("GET /", Reply::ok("fine")).start().await;
+    let door = on_ipv6(server.address()).await;
+    let front = door.address();
+    let response = send(&transport(|_| {}), get(&uri(&format!("http://{front}/")))).await.expect("an answer");
+    assert_eq!(whole(response).await, "fine");
+    assert_eq!(server.seen()[0].headers["host"], front.to_string());
+    server.finish();
 }

@@ -199,7 +199,14 @@ impl RawPeer {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        Self::start_at("127.0.0.1:0", act).await
+    }
+
+    pub(crate) async fn start_at<F>(bind: &str, act: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(bind).await.expect("a loopback port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let task = tokio::spawn(async move {
             let mut tasks = JoinSet::new();

@@ -15,6 +15,7 @@ pub(crate) mod pattern;
 pub(crate) mod peers;
 pub(crate) mod profiles;
 pub(crate) mod registry;
+pub(crate) mod relay;
 pub(crate) mod reply;
 pub(crate) mod repository;
 pub(crate) mod scenario;

@@ -7,6 +7,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 
 /// Issues certificates; its own lies in a file.
 pub(crate) struct Authority {
@@ -39,7 +41,20 @@ impl Authority {
 
     /// Returns a server's configuration for these names and these protocols.
     pub(crate) fn server_named(&self, names: &[&str], protocols: &[&str]) -> Arc<ServerConfig> {
-        self.issue(params(names), protocols)
+        self.issue(params(names), protocols, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// Returns a server's configuration for `names` that takes no client without a certificate of `clients`.
+    pub(crate) fn server_for_clients_of(&self, clients: &Self, names: &[&str]) -> Arc<ServerConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(clients.issuer.der().clone()).expect("an authority's certificate");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        self.issue(params(names), &["h2", "http/1.1"], verifier.expect("roots"))
+    }
+
+    /// Writes the certificate and the key of a client into files (PEM).
+    pub(crate) fn client_files(&self) -> (PathBuf, PathBuf) {
+        self.files("client", params(&["client.test"]))
     }
 
     /// Returns the configuration of a server for `localhost` whose certificate is of another time.
@@ -47,28 +62,37 @@ impl Authority {
         let mut params = params(&["localhost"]);
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        self.issue(params, &["h2", "http/1.1"])
+        self.issue(params, &["h2", "http/1.1"], WebPkiClientVerifier::no_client_auth())
     }
 
-    /// Writes the certificate and the key of a server for `localhost` and `127.0.0.1` into files (PEM).
+    /// Writes the certificate and the key of a server for `localhost`, `127.0.0.1` and `registry.test` into files (PEM).
     pub(crate) fn server_files(&self) -> (PathBuf, PathBuf) {
+        self.files("server", params(&["localhost", "127.0.0.1", "registry.test"]))
+    }
+
+    fn files(&self, name: &str, params: CertificateParams) -> (PathBuf, PathBuf) {
         let key = key();
-        let certificate = params(&["localhost", "127.0.0.1"]).signed_by(&key, &self.issuer).expect("a certificate");
-        let (certificate_file, key_file) =
-            (self.directory.path().join("server.pem"), self.directory.path().join("server.key"));
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let file = |extension| self.directory.path().join(name).with_extension(extension);
+        let (certificate_file, key_file) = (file("pem"), file("key"));
         std::fs::write(&certificate_file, certificate.pem()).expect("a file in a temporary directory");
         std::fs::write(&key_file, key.serialize_pem()).expect("a file in a temporary directory");
         (certificate_file, key_file)
     }
 
-    fn issue(&self, params: CertificateParams, protocols: &[&str]) -> Arc<ServerConfig> {
+    fn issue(
+        &self,
+        params: CertificateParams,
+        protocols: &[&str],
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider knows the default versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![certificate.der().clone()], key)
             .expect("a key that fits its certificate");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();

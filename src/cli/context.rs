@@ -56,6 +56,9 @@ impl Context {
             Notice::FellBackToPlainHttp(registry) => {
                 warn(&format!("`{registry}` speaks plain HTTP, and so do we, because of `-k`: nothing is encrypted"));
             }
+            Notice::MirrorFailed(mirror, error) => {
+                warn(&format!("the mirror `{mirror}` failed, so the registry itself is asked: {error}"));
+            }
             Notice::Warning(registry, text) => warn(&format!("`{registry}` says: {text}")),
             Notice::Credentials(Remark::HelperFailed { registry, failure }) => {
                 warn(&format!("{failure}; going on without credentials for `{registry}`"));

@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 
-use super::Repository;
 use super::upload::Orphan;
+use super::{Hosts, Repository};
 use crate::auth::{Authorizer, Exposure, Found, Keychain, Proof, Remark, Scopes};
 use crate::content::Body;
 use crate::error::{Error, Unreachable, UnreachableKind};
@@ -24,6 +25,7 @@ struct Shared {
     transport: Transport,
     authorizer: Authorizer,
     protection: Protection,
+    hosts: Hosts,
     /// How a registry turned out to speak, where that is not the first thing to try.
     schemes: Mutex<HashMap<Registry, Scheme>>,
     notify: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
@@ -54,6 +56,8 @@ pub enum Notice<'a> {
     Warning(&'a Registry, &'a str),
     /// Credentials were missing or refused, and something is read without them.
     Credentials(Remark<'a>),
+    /// A mirror failed, and the registry that it stands for was asked instead.
+    MirrorFailed(&'a Registry, &'a Error),
 }
 
 /// What a [`Client`] is made of. The defaults are anonymous, verified, and quiet.
@@ -62,6 +66,7 @@ pub struct ClientBuilder {
     keychain: Arc<dyn Keychain>,
     exposure: Exposure,
     protection: Protection,
+    hosts: Hosts,
     notify: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
 }
 
@@ -72,6 +77,7 @@ impl Default for ClientBuilder {
             keychain: Arc::new(()),
             exposure: Exposure::Guarded,
             protection: Protection::Verified,
+            hosts: Hosts::new(),
             notify: Arc::new(|_| ()),
         }
     }
@@ -102,6 +108,21 @@ impl ClientBuilder {
         Self { protection, ..self }
     }
 
+    /// Sets which hosts are treated specially. What is said of a host goes before what is said of all.
+    #[must_use]
+    pub fn hosts(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// Connects to `address` for whatever is at the host `name`, as curl's `--connect-to`: the name in the request, the
+    /// name in the certificate and whose credentials go there stay those of `name`. May be used for several hosts, after
+    /// [`hosts`](Self::hosts).
+    #[must_use]
+    pub fn connect_to(mut self, name: &Registry, address: SocketAddr) -> Self {
+        self.hosts.entry(name).connect = Some(address);
+        self
+    }
+
     /// Sets who is told what people should know. Called from inside requests: it must not block.
     #[must_use]
     pub fn notify(self, notify: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
@@ -117,6 +138,8 @@ impl ClientBuilder {
         if self.protection == Protection::Unverified {
             self.options.tls.verification = Verification::None;
         }
+        let connections = self.hosts.connections(&self.options.tls);
+        self.options.hosts.extend(connections);
         let transport = Transport::new(self.options)?;
         let notify = self.notify.clone();
         let tell = move |remark: Remark<'_>| notify(Notice::Credentials(remark));
@@ -124,6 +147,7 @@ impl ClientBuilder {
             authorizer: Authorizer::telling(transport.clone(), self.keychain, self.exposure, tell),
             transport,
             protection: self.protection,
+            hosts: self.hosts,
             schemes: Mutex::default(),
             notify: self.notify,
             warned: Mutex::default(),
@@ -188,6 +212,19 @@ impl Client {
         }
     }
 
+    /// Returns the hosts that are treated specially.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.0.hosts
+    }
+
+    /// Tells of a mirror's failure, once for each mirror.
+    pub(super) fn tell_of_mirror(&self, mirror: &Registry, error: &Error) {
+        tracing::debug!(%mirror, %error, "a mirror failed");
+        if self.is_news(format!("mirror {mirror}")) {
+            (self.0.notify)(Notice::MirrorFailed(mirror, error));
+        }
+    }
+
     /// Returns the limits that requests keep to.
     pub(super) fn policy(&self) -> &Policy {
         self.0.transport.policy()
@@ -233,8 +270,12 @@ impl Client {
         Ok(response)
     }
 
+    fn protection(&self, registry: &Registry) -> Protection {
+        self.0.hosts.get(registry).and_then(|host| host.protection).unwrap_or(self.0.protection)
+    }
+
     fn scheme(&self, registry: &Registry) -> Scheme {
-        if self.0.protection == Protection::Plain {
+        if self.protection(registry) == Protection::Plain {
             return Scheme::HTTP;
         }
         let schemes = self.0.schemes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,13 +284,14 @@ impl Client {
 
     /// Decides, after a failed first contact, whether plain HTTP may be spoken, and remembers it.
     fn falls_back(&self, registry: &Registry, error: &Error) -> bool {
-        if !speaks_plain_http(error) || !may_fall_back(self.0.protection, registry) {
+        let protection = self.protection(registry);
+        if !speaks_plain_http(error) || !may_fall_back(protection, registry) {
             return false;
         }
         let mut schemes = self.0.schemes.lock().unwrap_or_else(PoisonError::into_inner);
         let first = schemes.insert(registry.clone(), Scheme::HTTP).is_none();
         drop(schemes);
-        if first && self.0.protection == Protection::Unverified {
+        if first && protection == Protection::Unverified {
             (self.0.notify)(Notice::FellBackToPlainHttp(registry));
         }
         true
@@ -258,12 +300,15 @@ impl Client {
     /// Passes a warning on, once for each registry and text.
     fn warn(&self, registry: &Registry, text: &str) {
         let text = excerpt(text);
-        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = warned.len() < MAX_WARNINGS && warned.insert(format!("{registry} {text}"));
-        drop(warned);
-        if new {
+        if self.is_news(format!("{registry} {text}")) {
             (self.0.notify)(Notice::Warning(registry, &text));
         }
+    }
+
+    /// Says whether something has not been told yet, and remembers that it is now.
+    fn is_news(&self, text: String) -> bool {
+        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.len() < MAX_WARNINGS && warned.insert(text)
     }
 }
 

@@ -13,7 +13,9 @@ mod download;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hosts;
 mod manifest;
+mod mirror;
 mod pages;
 mod profile;
 mod referrers;
@@ -25,6 +27,7 @@ mod upload_answer;
 mod upload_plan;
 
 pub use client::{Client, ClientBuilder, Notice, Protection};
+pub use hosts::{HostConfig, Hosts, Mirror, MirrorMode};
 pub use repository::Repository;
 pub use tags::Listing;
 pub use upload::{Mounts, Uploads};

@@ -3,7 +3,8 @@
 use futures_util::Stream;
 use http::{Method, Request, Uri};
 
-use super::{Client, Listing, Mounts, Uploads, blob, delete, manifest, profile, referrers, tags, upload};
+use super::mirror::{self, Askable};
+use super::{Client, Listing, Mirror, Mounts, Uploads, blob, delete, manifest, profile, referrers, tags, upload};
 use crate::auth::{Actions, Scope, Scopes};
 use crate::content::{Blob, Pushed, Source, Target};
 use crate::error::Error;
@@ -29,7 +30,8 @@ enum Purpose {
 
 impl Repository {
     pub(super) fn new(client: Client, registry: Registry, name: Name) -> Self {
-        Self { client, registry, name, purpose: Purpose::Pull, uploads: Uploads::default() }
+        let uploads = client.hosts().uploads(&registry);
+        Self { client, registry, name, purpose: Purpose::Pull, uploads }
     }
 
     /// Says that content will be pushed: every request asks for the rights to pull and push, so that one token serves
@@ -39,7 +41,7 @@ impl Repository {
         Self { purpose: Purpose::Push, ..self }
     }
 
-    /// Sets how blobs go up.
+    /// Sets how blobs go up, instead of what [`Hosts`](super::Hosts) say.
     #[must_use]
     pub fn uploading(self, uploads: Uploads) -> Self {
         Self { uploads, ..self }
@@ -133,6 +135,12 @@ impl Repository {
         &self.client
     }
 
+    /// Returns who serves pulls instead. Whoever pushes wants to know what the registry itself has.
+    pub(super) fn mirror(&self) -> Option<&Mirror> {
+        let host = self.client.hosts().get(&self.registry).filter(|_| self.purpose == Purpose::Pull)?;
+        host.mirror.as_ref()
+    }
+
     /// Begins a request to `/v2/<name>/<rest>`.
     pub(super) fn request(&self, method: Method, rest: impl std::fmt::Display) -> Request<Payload> {
         let path = format!("/v2/{}/{rest}", self.name);
@@ -153,16 +161,34 @@ impl Repository {
     }
 }
 
+/// Where the registry has a [`Mirror`], that gets the requests; with [`MirrorMode::Fallback`](super::MirrorMode) the
+/// registry itself gets those that the mirror fails.
 impl Source for Repository {
     /// **Requests**: one `HEAD` of the manifest; a `GET` besides where the registry does not say the digest, or
     /// refuses without a reason.
     async fn resolve(&self, id: &Identifier) -> Result<Descriptor, Error> {
-        manifest::resolve(self, id).await
+        let asked = Askable::of(self)?;
+        let error = match manifest::resolve(&asked.first, id).await {
+            Ok(descriptor) => return Ok(descriptor),
+            Err(error) => error,
+        };
+        match asked.after(&error) {
+            Some(second) => manifest::resolve(second, id).await,
+            None => Err(error),
+        }
     }
 
     /// **Requests**: one `GET` of the manifest.
     async fn manifest(&self, id: &Identifier) -> Result<Manifest, Error> {
-        manifest::fetch(self, id).await
+        let asked = Askable::of(self)?;
+        let error = match manifest::fetch(&asked.first, id).await {
+            Ok(manifest) => return Ok(manifest),
+            Err(error) => error,
+        };
+        match asked.after(&error) {
+            Some(second) => manifest::fetch(second, id).await,
+            None => Err(error),
+        }
     }
 
     /// On Docker Hub, where a `GET` of a manifest is a pull and a `HEAD` is not.
@@ -173,7 +199,7 @@ impl Source for Repository {
     /// **Requests**: none now; one `GET` of the blob for each opening, with `Range` where it does not begin at 0,
     /// and one more for each time the connection breaks on the way.
     fn blob(&self, descriptor: &Descriptor) -> Blob {
-        blob::remote(self, descriptor)
+        mirror::remote(self, descriptor)
     }
 }
 

@@ -1,105 +1,30 @@
 //! Making connections: name, TCP, proxy, TLS, and one deadline for all of it.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderValue, Uri};
+use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{DefaultServerNameResolver, HttpsConnector};
 use hyper_util::client::legacy::connect::dns::{GaiFuture, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::failure::{Failure, NameFailure};
 use super::origin::{Origin, Scheme};
+use super::policy::Policy;
+use super::proxies::Proxies;
 use super::sniff::{Sniffed, Sniffing};
 use super::tls::Tls;
+use super::ways::Ways;
 use crate::error::{Cause, UnreachableKind};
-
-/// Which proxies stand between us and others. Loopback is always reached directly.
-#[derive(Clone)]
-pub struct Proxies {
-    matcher: Arc<Matcher>,
-    /// `NO_PROXY` entries with a port, which the matcher does not know.
-    direct: Arc<[(String, u16)]>,
-}
-
-impl Proxies {
-    /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, or their lower case forms, as curl does.
-    ///
-    /// Proxies may be `http`, `https` and `socks5` URIs, with a user and password. `NO_PROXY` takes names (and what is
-    /// below them), addresses, networks such as `10.0.0.0/8`, `host:port`, and `*`.
-    pub fn from_env() -> Self {
-        let no = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
-        Self { matcher: Arc::new(Matcher::from_env()), direct: with_port(&no) }
-    }
-
-    /// Goes everywhere directly.
-    pub fn none() -> Self {
-        Self { matcher: Arc::new(Matcher::builder().build()), direct: Arc::new([]) }
-    }
-
-    /// Uses these proxies, each empty for none, with the grammar of the variables.
-    pub fn given(http: &str, https: &str, no: &str) -> Self {
-        let matcher = Matcher::builder().http(http).https(https).no(no).build();
-        Self { matcher: Arc::new(matcher), direct: with_port(no) }
-    }
-
-    /// Returns what a plain HTTP request to `uri` has to show to its proxy. For TLS the tunnel does that.
-    pub(super) fn authorization(&self, uri: &Uri) -> Option<HeaderValue> {
-        if uri.scheme_str() != Some("http") {
-            return None;
-        }
-        self.towards(uri)?.basic_auth().cloned()
-    }
-
-    fn towards(&self, uri: &Uri) -> Option<Intercept> {
-        let origin = Origin::of(uri)?;
-        let direct = |(host, port): &(String, u16)| {
-            let below =
-                origin.host().strip_suffix(host.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            below && origin.port() == *port
-        };
-        if origin.is_loopback() || self.direct.iter().any(direct) {
-            return None;
-        }
-        self.matcher.intercept(uri)
-    }
-}
-
-impl Default for Proxies {
-    /// As [`Proxies::from_env`].
-    fn default() -> Self {
-        Self::from_env()
-    }
-}
-
-// Proxies may have passwords.
-impl fmt::Debug for Proxies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proxies(…)")
-    }
-}
-
-fn with_port(no: &str) -> Arc<[(String, u16)]> {
-    let entry = |entry: &str| {
-        let (host, port) = entry.trim().rsplit_once(':')?;
-        let host = host.trim_start_matches('.').trim_start_matches('[').trim_end_matches(']');
-        // A bare IPv6 address has colons and no port; the matcher takes it.
-        let bare = entry.trim().parse::<IpAddr>().is_ok();
-        (!bare && !host.is_empty()).then_some((host.to_ascii_lowercase(), port.parse().ok()?))
-    };
-    no.split(',').filter_map(entry).collect()
-}
 
 /// Makes connections for the client.
 #[derive(Clone)]
@@ -111,17 +36,22 @@ struct Shared {
     tcp: HttpConnector<Names>,
     tls: Tls,
     proxies: Proxies,
+    ways: Arc<Ways>,
     limit: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls, proxies: Proxies, limit: Duration) -> Self {
+    pub(super) fn new(tls: Tls, proxies: Proxies, ways: Arc<Ways>, policy: &Policy) -> Self {
+        let limit = policy.connect;
         let mut tcp = HttpConnector::new_with_resolver(Names(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        tcp.set_happy_eyeballs_timeout(Some(policy.happy_eyeballs));
+        // Shared out among the addresses of a name, so that the first one cannot use up everybody's time.
+        tcp.set_connect_timeout(Some(limit));
         // Notices a peer that vanished while a slow consumer does not read.
         tcp.set_keepalive(Some(KEEPALIVE));
-        Self { shared: Arc::new(Shared { tcp, tls, proxies, limit }) }
+        Self { shared: Arc::new(Shared { tcp, tls, proxies, ways, limit }) }
     }
 }
 
@@ -149,31 +79,46 @@ impl Service<Uri> for Connector {
 
 impl Shared {
     async fn connect(&self, uri: Uri) -> Result<Stream, Failure> {
-        let proxy = self.proxies.towards(&uri);
-        let secure = Origin::of(&uri).is_some_and(|origin| origin.scheme() == Scheme::Https);
-        let stream = match &proxy {
-            None => Stream::new(call(self.tcp.clone(), uri.clone()).await?, Route::Direct),
-            Some(proxy) if matches!(proxy.uri().scheme_str(), Some("socks5" | "socks5h")) => {
-                let mut socks = SocksV5::new(proxy.uri().clone(), self.tcp.clone());
-                if let Some((user, password)) = proxy.raw_auth() {
-                    socks = socks.with_auth(user.to_owned(), password.to_owned());
-                }
-                Stream::new(call(socks, uri.clone()).await?, Route::Tunnel)
-            }
-            Some(proxy) => {
-                let base = self.towards_proxy(proxy).await?;
-                if secure {
-                    let mut tunnel = Tunnel::new(proxy.uri().clone(), base);
-                    if let Some(authorization) = proxy.basic_auth() {
-                        tunnel = tunnel.with_auth(authorization.clone());
-                    }
-                    Stream::new(call(tunnel, uri.clone()).await?, Route::Tunnel)
-                } else {
-                    Stream::new(call(base, proxy.uri().clone()).await?, Route::Relay)
-                }
-            }
+        let origin = Origin::of(&uri).ok_or_else(|| Failure::connecting("the URI has no host"))?;
+        let way = self.ways.towards(&origin);
+        let moved = way.and_then(|way| way.connect);
+        let place = match moved {
+            Some(address) => format!("{}://{address}/", uri.scheme_str().unwrap_or_default()),
+            // With its port: proxies take 443 for the usual one.
+            None => format!("{}/", origin.with_port()),
         };
-        if secure { self.secure(stream, uri).await } else { Ok(stream) }
+        let place = Uri::try_from(place).map_err(Failure::connecting)?;
+        let secure = origin.scheme() == Scheme::Https;
+        let stream = match self.proxies.towards(&uri) {
+            None => {
+                // Who is reached at an address of our choice must not pass for somebody in its network.
+                let route = if moved.is_some() { Route::Tunnel } else { Route::Direct };
+                Stream::new(call(self.tcp.clone(), place).await?, route)
+            }
+            Some(proxy) => match proxy.uri().scheme_str() {
+                Some("socks5" | "socks5h") => {
+                    let mut socks = SocksV5::new(socks_place(proxy.uri()), self.tcp.clone());
+                    if let Some((user, password)) = proxy.raw_auth() {
+                        socks = socks.with_auth(user.to_owned(), password.to_owned());
+                    }
+                    Stream::new(call(socks, place).await?, Route::Tunnel)
+                }
+                Some("http" | "https") => {
+                    let base = self.towards_proxy(&proxy).await?;
+                    if secure || moved.is_some() {
+                        let mut tunnel = Tunnel::new(proxy.uri().clone(), base);
+                        if let Some(authorization) = proxy.basic_auth() {
+                            tunnel = tunnel.with_auth(authorization.clone());
+                        }
+                        Stream::new(call(tunnel, place).await?, Route::Tunnel)
+                    } else {
+                        Stream::new(call(base, proxy.uri().clone()).await?, Route::Relay)
+                    }
+                }
+                _ => return Err(Failure::connecting("the proxy is neither of `http`, `https` and `socks5`")),
+            },
+        };
+        if secure { self.secure(stream, uri, way.and_then(|way| way.tls())).await } else { Ok(stream) }
     }
 
     /// Returns a connector for the way to a proxy, which may be TLS itself.
@@ -186,8 +131,8 @@ impl Shared {
         Ok(Either::Tls(HttpsConnector::new(self.tcp.clone(), configs.proxy.clone(), true, names)))
     }
 
-    async fn secure(&self, stream: Stream, uri: Uri) -> Result<Stream, Failure> {
-        let configs = self.tls.configs().await.map_err(Failure::connecting)?;
+    async fn secure(&self, stream: Stream, uri: Uri, own: Option<&Tls>) -> Result<Stream, Failure> {
+        let configs = own.unwrap_or(&self.tls).configs().await.map_err(Failure::connecting)?;
         let names = Arc::new(DefaultServerNameResolver::default());
         let sniffed = Sniffed::default();
         let (route, connected) = (stream.route, Made(Some(Sniffing::new(stream, sniffed.clone()))));
@@ -199,6 +144,12 @@ impl Shared {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// Returns where a SOCKS proxy listens: at the port of its own, where none is named.
+fn socks_place(proxy: &Uri) -> Uri {
+    let with_port = || Uri::try_from(format!("socks5://{}:1080/", proxy.host()?)).ok();
+    if proxy.port().is_some() { None } else { with_port() }.unwrap_or_else(|| proxy.clone())
 }
 
 /// Calls a service once it is ready.
@@ -388,41 +339,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proxies_are_chosen_by_destination() {
-        let proxies = Proxies::given(
-            "http://p.example:3128",
-            "http://ada:pw@s.example:3128",
-            "direct.example, .sub.example, 10.0.0.0/8, port.example:5000, ::1",
-        );
-        for (uri, expected) in [
-            ("http://r.example/v2/", Some("http://p.example:3128/")),
-            ("https://r.example/v2/", Some("http://s.example:3128/")),
-            ("https://direct.example/", None),
-            ("https://a.sub.example/", None),
-            ("https://10.1.2.3/", None),
-            ("https://port.example:5000/", None),
-            ("https://a.port.example:5000/", None),
-            ("https://report.example:5000/", Some("http://s.example:3128/")),
-            ("https://port.example/", Some("http://s.example:3128/")),
-            ("http://localhost:5000/", None),
-            ("http://127.0.0.1:5000/", None),
-            ("http://[::1]:5000/", None),
+    fn socks_has_a_port_of_its_own() {
+        for (proxy, expected) in [
+            ("socks5://p.example/", "socks5://p.example:1080/"),
+            ("socks5h://[::1]/", "socks5://[::1]:1080/"),
+            ("socks5h://p.example:9050/", "socks5h://p.example:9050/"),
         ] {
-            let uri: Uri = uri.parse().expect(uri);
-            let proxy = proxies.towards(&uri).map(|proxy| proxy.uri().to_string());
-            assert_eq!(proxy.as_deref(), expected, "{uri}");
-        }
-        assert_eq!(format!("{proxies:?}"), "Proxies(…)");
-    }
-
-    #[test]
-    fn only_plain_requests_show_credentials_to_their_proxy() {
-        let proxies = Proxies::given("http://ada:pw@p.example:3128", "http://ada:pw@p.example:3128", "");
-        for (uri, expected) in
-            [("http://r.example/", Some("Basic YWRhOnB3")), ("https://r.example/", None), ("http://localhost/", None)]
-        {
-            let value = proxies.authorization(&uri.parse().expect(uri));
-            assert_eq!(value.as_ref().map(|value| value.to_str().expect("ASCII")), expected, "{uri}");
+            assert_eq!(socks_place(&proxy.parse().expect(proxy)), expected);
         }
     }
 }

@@ -12,6 +12,7 @@ use tracing::debug;
 use super::origin::Origin;
 use super::pace::{Age, Pace, Sign};
 use super::policy::Policy;
+use super::ways::Ways;
 
 /// What a request moves, as an extension of it; found out from its method and payload where it does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub(super) struct Limits {
     down: usize,
     up: usize,
     small: usize,
+    ways: Arc<Ways>,
     origins: Mutex<HashMap<Origin, Arc<Lanes>>>,
 }
 
@@ -71,10 +73,10 @@ enum Way {
 }
 
 impl Limits {
-    pub(super) fn new(policy: &Policy) -> Self {
+    pub(super) fn new(policy: &Policy, ways: Arc<Ways>) -> Self {
         // Without permits nothing would ever move.
         let (down, up) = (policy.down.max(1), policy.up.max(1));
-        Self { down, up, small: policy.small, origins: Mutex::default() }
+        Self { down, up, small: policy.small, ways, origins: Mutex::default() }
     }
 
     /// Waits for a permit. Those who came first get theirs first.
@@ -113,16 +115,23 @@ impl Limits {
             // What is known of their pace is lost; they will say it again.
             origins.retain(|_, lanes| Arc::strong_count(lanes) > 1);
         }
+        let (down, up) = self.sizes(origin);
         let lane = |full| Lane { permits: Arc::new(Semaphore::new(full)), full };
-        let pace = Paced { pace: Pace::new(self.down.max(self.up)), down: self.down, up: self.up };
+        let pace = Paced { pace: Pace::new(down.max(up)), down, up };
         let lanes = Arc::new(Lanes {
-            down: lane(self.down),
-            up: lane(self.up),
+            down: lane(down),
+            up: lane(up),
             small: Arc::new(Semaphore::new(self.small)),
             pace: Mutex::new(pace),
         });
         origins.insert(origin.clone(), lanes.clone());
         lanes
+    }
+
+    /// Returns how many bodies may come down from an origin and go up to it.
+    fn sizes(&self, origin: &Origin) -> (usize, usize) {
+        let own = self.ways.towards(origin).and_then(|way| way.concurrency);
+        own.map_or((self.down, self.up), |n| (n.get(), n.get()))
     }
 }
 
@@ -186,8 +195,14 @@ const CROWDED: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt as _;
+    use std::num::NonZeroUsize;
 
+    use futures_util::FutureExt as _;
+    use http::uri::Authority;
+
+    use super::super::tls::TlsOptions;
+    use super::super::transport::Protocol;
+    use super::super::ways::HostOptions;
     use super::*;
 
     fn origin(uri: &str) -> Origin {
@@ -195,7 +210,7 @@ mod tests {
     }
 
     fn limits(down: usize, up: usize) -> Limits {
-        Limits::new(&Policy { down, up, small: 1, ..Policy::default() })
+        Limits::new(&Policy { down, up, small: 1, ..Policy::default() }, Arc::default())
     }
 
     #[test]
@@ -257,9 +272,23 @@ mod tests {
 
     #[test]
     fn no_configuration_stops_everything() {
-        let limits = Limits::new(&Policy { down: 0, up: 0, small: 0, ..Policy::default() });
+        let limits = Limits::new(&Policy { down: 0, up: 0, small: 0, ..Policy::default() }, Arc::default());
         for traffic in [Traffic::Small, Traffic::Down, Traffic::Up] {
             assert!(limits.permit(&origin("https://r.example"), traffic).now_or_never().is_some(), "{traffic:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_have_limits_of_its_own() {
+        let own = HostOptions { concurrency: NonZeroUsize::new(2), ..HostOptions::default() };
+        let hosts = [(Authority::from_static("slow.example"), own)].into();
+        let ways = Arc::new(Ways::new(hosts, &TlsOptions::default(), Protocol::default()));
+        let limits = Limits::new(&Policy { down: 3, up: 3, small: 1, ..Policy::default() }, ways);
+        for (uri, most) in [("https://slow.example", 2), ("https://r.example", 3)] {
+            for traffic in [Traffic::Down, Traffic::Up] {
+                let permits = std::iter::from_fn(|| limits.permit(&origin(uri), traffic).now_or_never());
+                assert_eq!(permits.take(5).collect::<Vec<_>>().len(), most, "{uri} {traffic:?}");
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod payload;
 mod policy;
 #[cfg(test)]
 mod properties;
+mod proxies;
 mod redirect;
 mod sniff;
 mod stall;
@@ -21,12 +22,14 @@ mod tls;
 #[expect(clippy::module_inception, reason = "the floor is named after what it offers")]
 mod transport;
 mod wait;
+mod ways;
 
-pub use connect::Proxies;
 pub use limit::Traffic;
 pub use origin::{Origin, Scheme};
 pub use payload::{Payload, Reopen};
 pub use policy::{Budget, Policy};
+pub use proxies::Proxies;
 pub use redirect::resolve;
-pub use tls::{Roots, TlsOptions, Verification};
+pub use tls::{Identity, Roots, TlsOptions, Verification};
 pub use transport::{Attempts, FinalUri, Options, Protocol, Redirects, Transport};
+pub use ways::HostOptions;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
+use http::uri::Authority;
 
 /// Scheme, host and port of a URI: what a credential is meant for, and what permits are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,19 +27,25 @@ pub enum Scheme {
 impl Origin {
     /// Returns the origin of an absolute `http` or `https` URI; anything else has none.
     pub fn of(uri: &Uri) -> Option<Self> {
-        let (scheme, default) = match uri.scheme_str()? {
-            "http" => (Scheme::Http, 80),
-            "https" => (Scheme::Https, 443),
+        let scheme = match uri.scheme_str()? {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
             _ => return None,
         };
-        let host = uri.host().filter(|host| !host.is_empty())?.trim_start_matches('[').trim_end_matches(']');
+        Self::at(scheme, uri.authority()?)
+    }
+
+    /// Returns the origin of a host, and perhaps a port, that is spoken to with `scheme`.
+    pub(super) fn at(scheme: Scheme, authority: &Authority) -> Option<Self> {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         // `a.example.` is `a.example`: for a resolver, and so for trust.
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let port = match uri.authority()?.port() {
-            Some(port) => port.as_u16(),
-            None => default,
+        let default = match scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
         };
-        Some(Self { scheme, host, port })
+        let port = authority.port().map_or(default, |port| port.as_u16());
+        (!host.is_empty()).then_some(Self { scheme, host, port })
     }
 
     /// Returns the scheme.
@@ -54,6 +61,16 @@ impl Origin {
     /// Returns the port, which is the scheme's where the URI has none.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns the origin as a URI that always names the port.
+    pub(super) fn with_port(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        format!("{scheme}://{open}{}{close}:{}", self.host, self.port)
     }
 
     /// Says whether it is this machine: `localhost`, a name below it, or a loopback address.

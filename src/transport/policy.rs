@@ -17,6 +17,9 @@ pub struct Policy {
     pub retry_after_max: Duration,
     /// How long making a connection may take, with name look-up, proxy and TLS: 10 s.
     pub connect: Duration,
+    /// How long a connection may take before the addresses of the other family are tried beside it, where a name has
+    /// IPv6 and IPv4 addresses: 250 ms, as RFC 8305 recommends.
+    pub happy_eyeballs: Duration,
     /// How long the response headers may take after the request's last byte went out: 60 s, and a second more per
     /// 16 MiB sent, because some registries hash an upload before they answer.
     pub headers: Duration,
@@ -41,6 +44,7 @@ impl Default for Policy {
             backoff_max: Duration::from_secs(10),
             retry_after_max: Duration::from_secs(60),
             connect: Duration::from_secs(10),
+            happy_eyeballs: Duration::from_millis(250),
             headers: Duration::from_secs(60),
             stall: Duration::from_secs(60),
             redirects: 10,

@@ -187,7 +187,7 @@ mod tests {
 
     fn limits() -> (Limits, Origin) {
         let origin = Origin::of(&"https://r.example".parse().expect("a URI")).expect("an origin");
-        (Limits::new(&Policy { down: 1, ..Policy::default() }), origin)
+        (Limits::new(&Policy { down: 1, ..Policy::default() }, Arc::default()), origin)
     }
 
     async fn frame(

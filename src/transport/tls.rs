@@ -8,22 +8,36 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use super::transport::Protocol;
 use crate::error::{Cause, Error, ParseError};
 
-/// Whom to trust as a server.
+/// Whom to trust as a server, and who to be as a client.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
-    /// Files with PEM certificates that are trusted as roots, besides `roots`.
+    /// Files with PEM certificates that are trusted as roots, besides `roots`. A directory stands for all files in it
+    /// whose names end in `.crt` or `.pem`.
     pub ca_files: Vec<PathBuf>,
+    /// The certificate that is shown to servers that ask for one; never to proxies.
+    pub identity: Option<Identity>,
     /// Whether certificates are verified.
     pub verification: Verification,
     /// Which roots are trusted besides `ca_files`.
     pub roots: Roots,
+}
+
+/// Who we are to servers that want a certificate from their clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// A file with the certificate, and those that lead from it to the authority, as PEM.
+    pub certificate: PathBuf,
+    /// A file with its private key, as PEM and not encrypted.
+    pub key: PathBuf,
 }
 
 /// Whether certificates are verified.
@@ -50,6 +64,7 @@ pub enum Roots {
 /// The options with the files read; the rest is made for the first connection that needs it.
 pub(super) struct Tls {
     given: RootCertStore,
+    identity: Option<Arc<CertifiedKey>>,
     verification: Verification,
     roots: Roots,
     protocol: Protocol,
@@ -70,41 +85,88 @@ impl Tls {
     pub(super) fn new(options: &TlsOptions, protocol: Protocol) -> Result<Self, Error> {
         let mut given = RootCertStore::empty();
         for path in &options.ca_files {
-            add_file(&mut given, path)?;
+            add(&mut given, path)?;
         }
+        let identity = options.identity.as_ref().map(read_identity).transpose()?.map(Arc::new);
         let &TlsOptions { verification, roots, .. } = options;
-        Ok(Self { given, verification, roots, protocol, configs: OnceCell::new() })
+        Ok(Self { given, identity, verification, roots, protocol, configs: OnceCell::new() })
     }
 
     /// Makes the configurations, once. Reading the system's store takes some milliseconds and blocks; a program that
     /// speaks plain HTTP never does it.
     pub(super) async fn configs(&self) -> Result<&Configs, Cause> {
         let make = || async {
-            let (given, verification, roots, protocol) =
-                (self.given.clone(), self.verification, self.roots, self.protocol);
-            tokio::task::spawn_blocking(move || configs(given, verification, roots, protocol)).await?
+            let (given, verification, roots) = (self.given.clone(), self.verification, self.roots);
+            let (identity, protocol) = (self.identity.clone(), self.protocol);
+            tokio::task::spawn_blocking(move || configs(given, verification, roots, identity, protocol)).await?
         };
         self.configs.get_or_try_init(make).await
     }
 }
 
+/// Adds the certificates of a file, or of all files of a directory.
+fn add(store: &mut RootCertStore, path: &Path) -> Result<(), Error> {
+    if !path.is_dir() {
+        return add_file(store, path);
+    }
+    let unreadable = |error| Error::io("read", path, error);
+    let mut found = false;
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file.extension().is_some_and(|extension| extension == "crt" || extension == "pem") && file.is_file() {
+            add_file(store, &file)?;
+            found = true;
+        }
+    }
+    let wrong = || ParseError::new("CA directory", &path.to_string_lossy(), "files that end in `.crt` or `.pem`");
+    if found { Ok(()) } else { Err(wrong().into()) }
+}
+
 fn add_file(store: &mut RootCertStore, path: &Path) -> Result<(), Error> {
-    let pem = fs::read(path).map_err(|error| Error::io("read", path, error))?;
     let name = path.to_string_lossy();
     let wrong = || ParseError::new("CA file", &name, "certificates in PEM form");
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| wrong().because(&error))?;
-        store.add(certificate).map_err(|error| wrong().because(&error))?;
-        found += 1;
+    let certificates = certificates(&read(path)?).map_err(|error| wrong().because(&error))?;
+    if certificates.is_empty() {
+        return Err(wrong().into());
     }
-    if found == 0 { Err(wrong().into()) } else { Ok(()) }
+    for certificate in certificates {
+        store.add(certificate).map_err(|error| wrong().because(&error))?;
+    }
+    Ok(())
+}
+
+fn read_identity(identity: &Identity) -> Result<CertifiedKey, Error> {
+    let (chain, key) = (identity.certificate.to_string_lossy(), identity.key.to_string_lossy());
+    let no_chain = || ParseError::new("client certificate", &chain, "certificates in PEM form");
+    let no_key = || ParseError::new("client key", &key, "a private key in PEM form, not encrypted");
+    let certificates = certificates(&read(&identity.certificate)?).map_err(|error| no_chain().because(&error))?;
+    if certificates.is_empty() {
+        return Err(no_chain().into());
+    }
+    let pem = Zeroizing::new(read(&identity.key)?);
+    // What the parser says could quote the key.
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| no_key())?;
+    CertifiedKey::from_der(certificates, key, &provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            ParseError::new("client key", &identity.key.to_string_lossy(), "the key of the client certificate").into()
+        }
+        error => no_chain().because(&error).into(),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::io("read", path, error))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
+    CertificateDer::pem_slice_iter(pem).collect()
 }
 
 fn configs(
     given: RootCertStore,
     verification: Verification,
     roots: Roots,
+    identity: Option<Arc<CertifiedKey>>,
     protocol: Protocol,
 ) -> Result<Configs, Cause> {
     // Passed on explicitly: a process-wide default is the program's choice, and the builder without an argument panics
@@ -123,6 +185,9 @@ fn configs(
     }
     .with_no_client_auth();
     let mut server = proxy.clone();
+    if let Some(identity) = identity {
+        server.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity));
+    }
     server.alpn_protocols = match protocol {
         Protocol::Negotiate => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Protocol::Http1Only => vec![b"http/1.1".to_vec()],

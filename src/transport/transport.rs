@@ -1,5 +1,6 @@
 //! Sending a request until there is an answer.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use futures_util::future::{Either, select};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT,
 };
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpInfo;
@@ -16,16 +18,18 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, debug, debug_span};
 
-use super::connect::{Connector, Proxies};
+use super::connect::Connector;
 use super::decide::{Credentials, Decision, Exchange, Outcome, decide};
 use super::failure::Failure;
 use super::limit::{Limits, Traffic};
 use super::origin::Origin;
 use super::payload::Payload;
 use super::policy::{Budget, Policy};
+use super::proxies::Proxies;
 use super::stall::{Incoming, Outgoing};
 use super::tls::{Tls, TlsOptions};
 use super::wait;
+use super::ways::{HostOptions, Ways};
 use crate::content::Body;
 use crate::error::{Error, ParseError, RequestLine, Unreachable, Violation};
 
@@ -40,6 +44,9 @@ pub struct Options {
     pub proxies: Proxies,
     /// Which versions of HTTP to offer.
     pub protocol: Protocol,
+    /// What is different for some hosts: a host by itself is meant at the usual port of either scheme, a host and a port
+    /// there alone.
+    pub hosts: HashMap<Authority, HostOptions>,
     /// What `User-Agent` says where a request does not say it itself: `spinreg/<version>`.
     pub user_agent: String,
 }
@@ -51,6 +58,7 @@ impl Default for Options {
             policy: Policy::default(),
             proxies: Proxies::default(),
             protocol: Protocol::default(),
+            hosts: HashMap::new(),
             user_agent: concat!("spinreg/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -96,22 +104,25 @@ struct Inner {
     limits: Limits,
     policy: Policy,
     proxies: Proxies,
+    ways: Arc<Ways>,
     user_agent: HeaderValue,
 }
 
 impl Transport {
-    /// Prepares a transport. Reads the CA files that the options name, and nothing else: the system's certificates are
-    /// read for the first TLS connection. Makes no request.
+    /// Prepares a transport. Reads the CA files and the identity that the options name for all hosts, and nothing else:
+    /// the system's certificates are read for the first TLS connection, the files of a host for the first one to it. Makes
+    /// no request.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] or [`Error::Parse`]: a CA file cannot be read, or has no certificates. [`Error::Parse`]: the user
-    /// agent cannot be sent.
+    /// [`Error::Io`] or [`Error::Parse`]: a CA file cannot be read, or has no certificates; or likewise the identity's
+    /// files. [`Error::Parse`]: the user agent cannot be sent.
     pub fn new(options: Options) -> Result<Self, Error> {
-        let Options { tls, policy, proxies, protocol, user_agent } = options;
+        let Options { tls, policy, proxies, protocol, hosts, user_agent } = options;
         let user_agent = HeaderValue::from_str(&user_agent)
             .map_err(|_| ParseError::new("user agent", &user_agent, "printable ASCII"))?;
-        let connector = Connector::new(Tls::new(&tls, protocol)?, proxies.clone(), policy.connect);
+        let ways = Arc::new(Ways::new(hosts, &tls, protocol));
+        let connector = Connector::new(Tls::new(&tls, protocol)?, proxies.clone(), ways.clone(), &policy);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -121,8 +132,8 @@ impl Transport {
             .http2_max_send_buf_size(SEND_BUFFER)
             .http2_keep_alive_interval(PING)
             .build(connector);
-        let limits = Limits::new(&policy);
-        Ok(Self { inner: Arc::new(Inner { client, limits, policy, proxies, user_agent }) })
+        let limits = Limits::new(&policy, ways.clone());
+        Ok(Self { inner: Arc::new(Inner { client, limits, policy, proxies, ways, user_agent }) })
     }
 
     /// Starts a budget of this transport's policy.
@@ -154,7 +165,8 @@ impl Transport {
     ///
     /// [`Error::Unreachable`] when there is no answer; the body of a response fails with it, too. [`Error::Protocol`] for a
     /// redirect that cannot or must not be followed: too many, without a place, out of TLS, from outside to an address
-    /// inside. [`Error::Parse`] for a URI that is not absolute. Whatever opening or reading the payload reports.
+    /// inside. [`Error::Parse`] for a URI that is not absolute. Whatever opening or reading the payload reports, and
+    /// what is wrong with the files that [`HostOptions`] name.
     pub async fn send(&self, request: Request<Payload>, budget: &mut Budget) -> Result<Response<Body>, Error> {
         let line = RequestLine::new(request.method(), request.uri());
         let span = debug_span!("send", request = %line);
@@ -213,13 +225,16 @@ impl Transport {
     /// Makes one exchange. What fails on our side of it is an error at once; the network's failures can be decided upon.
     async fn attempt(&self, trip: &Trip) -> Result<Result<Response<Body>, Failure>, Error> {
         let inner = &*self.inner;
-        let permit = inner.limits.permit(&trip.origin()?, trip.traffic).await;
+        let origin = trip.origin()?;
+        inner.ways.ready(&origin).await?;
+        let permit = inner.limits.permit(&origin, trip.traffic).await;
         let (body, watch) = Outgoing::new(trip.payload.open().await?);
         let mut request = Request::new(body);
         *request.method_mut() = trip.method.clone();
         *request.uri_mut() = trip.uri.clone();
         *request.headers_mut() = trip.headers.clone();
-        if let Some(value) = inner.proxies.authorization(&trip.uri) {
+        let tunnelled = inner.ways.towards(&origin).is_some_and(|way| way.connect.is_some());
+        if let Some(value) = inner.proxies.authorization(&trip.uri).filter(|_| !tunnelled) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
         let limit = inner.policy.headers;

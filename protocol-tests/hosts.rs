@@ -1,0 +1,403 @@
+//! Hosts that are treated specially: where they are, who they are, who stands in for them.
+//!
+//! Names end in `.test` and are never resolved.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::Version;
+use spinreg::Error;
+use spinreg::auth::{Credential, Found, Given, Secret};
+use spinreg::content::{Blob, Source as _, Target as _};
+use spinreg::error::UnreachableKind;
+use spinreg::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Registry, Tag};
+use spinreg::registry::{Client, ClientBuilder, HostConfig, Hosts, Mirror, MirrorMode, Notice, Protection, Repository};
+use spinreg::transport::{Identity, Options, Protocol};
+
+use crate::support::client::unreachable;
+use crate::support::front::{Front, Fronted, Meddle};
+use crate::support::guard::Guard;
+use crate::support::registry::Embedded;
+use crate::support::reply::{End, Reply};
+use crate::support::repository::options;
+use crate::support::script::Script;
+use crate::support::tls::Authority;
+
+fn registry(name: &str) -> Registry {
+    name.parse().expect("a registry")
+}
+
+/// Makes a host special.
+type Change<'a> = &'a dyn Fn(&mut HostConfig);
+
+fn hosts<const N: usize>(hosts: [(&str, Change<'_>); N]) -> Hosts {
+    let mut all = Hosts::new();
+    for (name, change) in hosts {
+        change(all.entry(&registry(name)));
+    }
+    all
+}
+
+fn client(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    change(Client::builder().transport(options())).build().expect("options that fit")
+}
+
+fn trusting(authority: &Authority) -> Options {
+    let mut options = options();
+    options.tls.ca_files.push(authority.file());
+    options
+}
+
+fn app(client: &Client, name: &str) -> Repository {
+    client.repository(&format!("{name}/team/app:v1").parse().expect("a reference"))
+}
+
+fn v1() -> Identifier {
+    Identifier::Tag("v1".parse().expect("a tag"))
+}
+
+#[tokio::test]
+async fn a_name_is_connected_to_an_address_and_stays_what_it_is() {
+    let authority = Authority::new();
+    let script = Script::new()
+        .on("HEAD /v2/team/app/manifests/v1", Reply::status(401).header("www-authenticate", "Basic realm=\"x\""))
+        .without("authorization")
+        .on("HEAD /v2/team/app/manifests/v1", Reply::status(404))
+        .with("authorization", "Basic YWRhOmxvdmVsYWNl")
+        .start_as(authority.server_named(&["registry.test"], &["http/1.1"]))
+        .await;
+    let credential = Credential::Password { username: "ada".to_owned(), secret: Secret::new("lovelace") };
+    let given = Given::new(registry("registry.test"), Found { credential, source: "the test".to_owned() });
+    let client = client(|client| {
+        let client = client.transport(trusting(&authority)).keychain(Arc::new(given));
+        client.connect_to(&registry("registry.test"), script.address())
+    });
+    let error = app(&client, "registry.test").resolve(&v1()).await.expect_err("nobody has it");
+    assert!(error.is_not_found(), "{error}");
+    for seen in script.seen() {
+        assert_eq!(seen.headers["host"], "registry.test");
+    }
+    script.finish();
+    // Nobody else is connected there, and the certificate is for the name alone.
+    let script = Script::new().start_as(authority.server_named(&["registry.test"], &["http/1.1"])).await;
+    let client = self::client(|client| {
+        client.transport(trusting(&authority)).connect_to(&registry("other.test"), script.address())
+    });
+    unreachable(app(&client, "other.test").resolve(&v1()).await, UnreachableKind::Tls);
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_connected_name_is_no_part_of_this_machine() {
+    // What answers is on loopback; the name is not, and may not lead there.
+    let script = Script::new()
+        .on("HEAD /v2/team/app/manifests/v1", Reply::status(307).header("location", "http://127.0.0.1:9/"))
+        .start()
+        .await;
+    let plain = |host: &mut HostConfig| {
+        (host.protection, host.connect) = (Some(Protection::Plain), Some(script.address()));
+    };
+    let client = client(|client| client.hosts(hosts([("registry.test", &plain)])));
+    let error = app(&client, "registry.test").resolve(&v1()).await.expect_err("refused");
+    assert!(matches!(error, Error::Protocol(_)) && error.to_string().contains("this machine"), "{error}");
+    script.finish();
+}
+
+#[tokio::test]
+async fn the_files_of_one_host_do_not_keep_us_from_another() {
+    let authority = Authority::new();
+    let script = Script::new()
+        .always("HEAD /v2/team/app/manifests/v1", Reply::status(404))
+        .start_as(authority.server_named(&["registry.test"], &["h2"]))
+        .await;
+    let ours = |host: &mut HostConfig| {
+        host.ca_files.push(authority.file());
+        host.connect = Some(script.address());
+    };
+    let broken = |host: &mut HostConfig| {
+        host.ca_files.push("/absent/ca.pem".into());
+        host.connect = Some(script.address());
+    };
+    let stranger = |host: &mut HostConfig| host.connect = Some(script.address());
+    let all = hosts([("registry.test", &ours), ("broken.test", &broken), ("stranger.test", &stranger)]);
+    let client = client(|client| client.hosts(all));
+    let error = app(&client, "registry.test").resolve(&v1()).await.expect_err("nobody has it");
+    assert!(error.is_not_found(), "{error}");
+    let error = app(&client, "broken.test").resolve(&v1()).await.expect_err("no such file");
+    assert!(matches!(&error, Error::Io(failure) if failure.path.ends_with("ca.pem")), "{error}");
+    // Trust is for one name.
+    unreachable(app(&client, "stranger.test").resolve(&v1()).await, UnreachableKind::Tls);
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_where_it_belongs() {
+    let (authority, people) = (Authority::new(), Authority::new());
+    let script = Script::new()
+        .always("HEAD /v2/team/app/manifests/v1", Reply::status(404))
+        .start_as(authority.server_for_clients_of(&people, &["registry.test", "other.test"]))
+        .await;
+    let (certificate, key) = people.client_files();
+    let (_, other_key) = authority.client_files();
+    let identity = Identity { certificate, key };
+    let known = |host: &mut HostConfig| {
+        (host.identity, host.connect) = (Some(identity.clone()), Some(script.address()));
+    };
+    let unknown = |host: &mut HostConfig| host.connect = Some(script.address());
+    let mixed = |host: &mut HostConfig| host.identity = Some(Identity { key: other_key.clone(), ..identity.clone() });
+    let swapped = |host: &mut HostConfig| {
+        let Identity { certificate, key } = identity.clone();
+        host.identity = Some(Identity { certificate: key, key: certificate });
+    };
+    let all = hosts([
+        ("registry.test", &known),
+        ("other.test", &unknown),
+        ("mixed.test", &mixed),
+        ("swapped.test", &swapped),
+    ]);
+    let client = client(|client| {
+        let mut options = trusting(&authority);
+        options.policy.attempts = 1;
+        client.transport(options).hosts(all)
+    });
+    let error = app(&client, "registry.test").resolve(&v1()).await.expect_err("nobody has it");
+    assert!(error.is_not_found(), "{error}");
+    let error = app(&client, "other.test").resolve(&v1()).await.expect_err("no certificate");
+    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    for (name, said) in [("mixed.test", "the key of the client certificate"), ("swapped.test", "in PEM form")] {
+        let error = app(&client, name).resolve(&v1()).await.expect_err("files that do not fit");
+        assert!(matches!(error, Error::Parse(_)) && error.to_string().contains(said), "{error}");
+    }
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_directory_of_authorities_is_read() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().expect("a temporary directory"));
+    std::fs::write(directory.path().join("readme.txt"), "no certificate").expect("a file");
+    std::fs::copy(authority.file(), directory.path().join("corp.crt")).expect("a file");
+    let script = Script::new()
+        .always("HEAD /v2/team/app/manifests/v1", Reply::status(404))
+        .start_as(authority.server_named(&["registry.test"], &["http/1.1"]))
+        .await;
+    let empty = directory.path().join("empty");
+    std::fs::create_dir(&empty).expect("a directory");
+    let trusted = |host: &mut HostConfig| {
+        host.ca_files.push(directory.path().to_owned());
+        host.connect = Some(script.address());
+    };
+    let untrusted = |host: &mut HostConfig| host.ca_files.push(empty.clone());
+    let client = client(|client| client.hosts(hosts([("registry.test", &trusted), ("empty.test", &untrusted)])));
+    assert!(app(&client, "registry.test").resolve(&v1()).await.expect_err("nobody has it").is_not_found());
+    let error = app(&client, "empty.test").resolve(&v1()).await.expect_err("nothing in it");
+    assert!(matches!(error, Error::Parse(_)), "{error}");
+    script.finish();
+}
+
+#[tokio::test]
+async fn one_host_is_spoken_to_in_http_1() {
+    let authority = Authority::new();
+    let script = Script::new()
+        .always("HEAD /v2/team/app/manifests/v1", Reply::status(404))
+        .start_as(authority.server_named(&["old.test", "new.test"], &["h2", "http/1.1"]))
+        .await;
+    let old = |host: &mut HostConfig| {
+        (host.protocol, host.connect) = (Some(Protocol::Http1Only), Some(script.address()));
+    };
+    let new = |host: &mut HostConfig| host.connect = Some(script.address());
+    let all = hosts([("old.test", &old), ("new.test", &new)]);
+    let client = client(|client| client.transport(trusting(&authority)).hosts(all));
+    for (name, version) in [("old.test", Version::HTTP_11), ("new.test", Version::HTTP_2)] {
+        assert!(app(&client, name).resolve(&v1()).await.expect_err("nobody has it").is_not_found());
+        assert_eq!(script.seen().last().expect("a request").version, version, "{name}");
+    }
+    script.finish();
+}
+
+#[tokio::test]
+async fn one_host_gets_chunks() {
+    let upstream = Embedded::start().await;
+    let front = Front::before(upstream.address()).start().await;
+    let address = front.registry().parse().expect("an address");
+    let chunked = |host: &mut HostConfig| {
+        plain(host, address);
+        host.chunk = std::num::NonZeroU64::new(64 << 10);
+    };
+    let client = client(|client| client.hosts(hosts([("registry.test", &chunked)])));
+    let blob = Blob::from_bytes(MediaType::OCTET_STREAM, vec![7; 150 << 10]);
+    app(&client, "registry.test").for_push().push_blob(&blob).await.expect("an upload");
+    assert_eq!(front.wire().count("PATCH "), 3, "{:?}", front.wire().lines());
+}
+
+fn plain(host: &mut HostConfig, address: SocketAddr) {
+    (host.protection, host.connect) = (Some(Protection::Plain), Some(address));
+}
+
+/// A registry and its mirror.
+struct Pair {
+    registry: Fronted,
+    mirror: Fronted,
+    client: Client,
+    told: Arc<Mutex<Vec<String>>>,
+    _content: [Embedded; 2],
+}
+
+impl Pair {
+    async fn start(
+        mode: MirrorMode,
+        prefix: Option<&str>,
+        mirror: impl FnOnce(Front) -> Front,
+        change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Self {
+        let content = [Embedded::start().await, Embedded::start().await];
+        let registry_front = Front::before(content[0].address()).start().await;
+        let mirror_front = mirror(Front::before(content[1].address())).start().await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let addresses = [&registry_front, &mirror_front].map(|front| front.registry().parse().expect("an address"));
+        let named = |host: &mut HostConfig| {
+            plain(host, addresses[0]);
+            let prefix = prefix.map(|prefix| prefix.parse().expect("a name"));
+            host.mirror = Some(Mirror { registry: registry("mirror.test"), prefix, mode });
+        };
+        let second = |host: &mut HostConfig| plain(host, addresses[1]);
+        let noted = told.clone();
+        let client = client(|client| {
+            let client = client.hosts(hosts([("registry.test", &named), ("mirror.test", &second)]));
+            change(client.notify(move |notice| {
+                if let Notice::MirrorFailed(mirror, error) = notice {
+                    noted.lock().expect("no test panics in here").push(format!("{mirror}: {error}"));
+                }
+            }))
+        });
+        Self { registry: registry_front, mirror: mirror_front, client, told, _content: content }
+    }
+
+    /// Puts an application into the registry, and into its mirror where that has a name for it.
+    async fn fill(&self, mirrored: Option<&str>) -> (Manifest, Descriptor) {
+        let blob = Blob::from_bytes(MediaType::OCTET_STREAM, Bytes::from_static(CONTENT));
+        let config = Blob::from_bytes(MediaType::OCTET_STREAM, Bytes::from_static(b"{}"));
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": config.descriptor(), "layers": [blob.descriptor()],
+        });
+        let manifest = Manifest::parse(manifest.to_string(), None).expect("a manifest");
+        let tag: Tag = "v1".parse().expect("a tag");
+        for (front, name) in [(&self.registry, Some("team/app")), (&self.mirror, mirrored)] {
+            let Some(name) = name else { continue };
+            let target = Client::builder().transport(options()).protection(Protection::Plain).build();
+            let address: SocketAddr = front.registry().parse().expect("an address");
+            let reference = format!("{address}/{name}").parse().expect("a reference");
+            let target = target.expect("options that fit").repository(&reference).for_push();
+            for blob in [&blob, &config] {
+                target.push_blob(blob).await.expect("an upload");
+            }
+            target.push_manifest(&manifest, Some(&tag)).await.expect("an upload");
+            front.wire().take();
+        }
+        (manifest, blob.descriptor().clone())
+    }
+
+    async fn pull(&self, blob: &Descriptor) -> Result<Digest, Error> {
+        let source = app(&self.client, "registry.test");
+        let manifest = source.manifest(&v1()).await?;
+        assert_eq!(source.blob(blob).read(1 << 20).await?, CONTENT);
+        Ok(manifest.digest())
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.lock().expect("no test panics in here").clone()
+    }
+}
+
+const CONTENT: &[u8] = b"the very content of the application";
+
+#[tokio::test]
+async fn a_mirror_serves_pulls_and_the_registry_pushes() {
+    for mode in [MirrorMode::Fallback, MirrorMode::Replace] {
+        let pair = Pair::start(mode, Some("hub"), |front| front, |client| client).await;
+        let (manifest, blob) = pair.fill(Some("hub/team/app")).await;
+        assert_eq!(pair.pull(&blob).await.expect("a pull"), manifest.digest());
+        let [first, second] = &pair.mirror.wire().take()[..] else { panic!("two requests") };
+        assert!(first.ends_with("/v2/hub/team/app/manifests/v1 200") && second.contains("/v2/hub/team/app/blobs/"));
+        assert!(pair.registry.wire().lines().is_empty(), "{:?}", pair.registry.wire().lines());
+        let target = app(&pair.client, "registry.test").for_push();
+        assert_eq!(target.tagged(&"v1".parse().expect("a tag")).await.expect("an answer"), Some(manifest.digest()));
+        target.push_manifest(&manifest, Some(&"v2".parse().expect("a tag"))).await.expect("an upload");
+        assert!(pair.mirror.wire().lines().is_empty(), "{:?}", pair.mirror.wire().lines());
+        assert!(pair.told().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_a_mirror_lacks_the_registry_has_or_not() {
+    let pair = Pair::start(MirrorMode::Fallback, None, |front| front, |client| client).await;
+    let (manifest, blob) = pair.fill(None).await;
+    assert_eq!(pair.pull(&blob).await.expect("a pull"), manifest.digest());
+    assert!(pair.told().is_empty(), "that is what mirrors are like: {:?}", pair.told());
+
+    let pair = Pair::start(MirrorMode::Replace, None, |front| front, |client| client).await;
+    let (_, blob) = pair.fill(None).await;
+    assert!(pair.pull(&blob).await.expect_err("the mirror lacks it").is_not_found());
+    assert!(pair.registry.wire().lines().is_empty());
+}
+
+#[tokio::test]
+async fn a_mirror_that_fails_is_made_good_for() {
+    for (what, front) in [
+        (
+            "a refusal",
+            &(|front: Front| front.meddle("GET *", [Meddle::Instead(Reply::status(403))])) as &dyn Fn(_) -> _,
+        ),
+        ("no registry", &|front: Front| front.meddle("GET *", [Meddle::Instead(Reply::ok("<html>"))])),
+        ("a blob that ends early", &|front: Front| {
+            front.meddle("GET /v2/team/app/blobs/*", [Meddle::Cut(9, End::Close), Meddle::Instead(Reply::status(403))])
+        }),
+    ] {
+        let pair = Pair::start(MirrorMode::Fallback, None, front, |client| client).await;
+        let (manifest, blob) = pair.fill(Some("team/app")).await;
+        assert_eq!(pair.pull(&blob).await.expect(what), manifest.digest());
+        let [told] = &pair.told()[..] else { panic!("{what}: {:?}", pair.told()) };
+        assert!(told.starts_with("mirror.test: "), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_lies_about_a_digest_is_not_believed() {
+    for mode in [MirrorMode::Fallback, MirrorMode::Replace] {
+        let spoil = |front: Front| front.meddle("GET *", [Meddle::Spoil, Meddle::Spoil]);
+        let pair = Pair::start(mode, None, spoil, |client| client).await;
+        let (manifest, blob) = pair.fill(Some("team/app")).await;
+        let source = app(&pair.client, "registry.test");
+        let outcome = source.manifest(&Identifier::Digest(manifest.digest())).await;
+        match mode {
+            MirrorMode::Fallback => assert_eq!(outcome.expect("the registry's").digest(), manifest.digest()),
+            _ => assert!(matches!(outcome, Err(Error::Mismatch(_))), "{outcome:?}"),
+        }
+        // The bytes of a blob are on their way before anybody can know.
+        let outcome = source.blob(&blob).read(1 << 20).await;
+        assert!(matches!(outcome, Err(Error::Mismatch(_))), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_gets_no_credentials_of_the_registry() {
+    let guard = Guard::basic("grace", "hopper");
+    for (name, known) in [("registry.test", false), ("mirror.test", true)] {
+        let credential = Credential::Password { username: "grace".to_owned(), secret: Secret::new("hopper") };
+        let given = Given::new(registry(name), Found { credential, source: "the test".to_owned() });
+        let front = |front: Front| front.guarded(&guard);
+        let exposed =
+            |client: ClientBuilder| client.keychain(Arc::new(given)).exposure(spinreg::auth::Exposure::Allowed);
+        let pair = Pair::start(MirrorMode::Replace, None, front, exposed).await;
+        let error = app(&pair.client, "registry.test").manifest(&v1()).await.expect_err("nothing was pushed");
+        match error {
+            Error::NotFound(_) => assert!(known, "{error}"),
+            Error::Unauthorized(unmet) => {
+                assert!(!known);
+                assert_eq!(unmet.registry, registry("mirror.test"));
+            }
+            error => panic!("{error}"),
+        }
+    }
+}
