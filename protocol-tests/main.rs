@@ -53,6 +53,8 @@ mod unpack;
 
 /// The tool's words: help, wrong input, exit codes.
 mod cli;
+/// The configuration file, docker's certificates, client certificates.
+mod config;
 /// Which source of credentials answers, and why the others do not.
 #[cfg(unix)]
 mod explain;

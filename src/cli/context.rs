@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use super::certificates;
+use super::config::Config;
 use super::failure::Problem;
 use super::log;
 use super::options::{Connection, Global};
 use super::server::Scheme;
 use super::status::Voice;
 use crate::auth::{Exposure, Keychain, Remark};
-use crate::error::Error;
+use crate::model::Registry;
 use crate::registry::{Client, Notice, Protection};
-use crate::transport::{Options, Protocol};
+use crate::transport::{Identity, Options, Protocol};
 
 /// What all commands share.
 pub(super) struct Context {
@@ -30,25 +32,34 @@ impl Context {
         Ok(Self { quiet: global.quiet, voice: Voice::choose(global.quiet, level.is_some()) })
     }
 
-    /// Makes the client. `warn` is told what people should know; it must not block.
+    /// Makes the client for a command that is about `registry`. `warn` is told what people should know; it must not
+    /// block.
+    ///
+    /// What the flags say goes before what the configuration file says, and that before docker's `certs.d`.
     ///
     /// # Errors
     ///
-    /// Where a certificate file cannot be used.
+    /// Where the configuration file or a certificate file cannot be used.
     pub(super) fn client(
+        registry: &Registry,
         connection: &Connection,
         scheme: Scheme,
         keychain: Arc<dyn Keychain>,
         warn: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Result<Client, Error> {
+    ) -> Result<Client, Problem> {
         let protection = match (scheme, connection.plain_http, connection.insecure) {
             (Scheme::Http, ..) | (_, true, _) => Protection::Plain,
             (_, false, true) => Protection::Unverified,
             (_, false, false) => Protection::Verified,
         };
         let exposure = if connection.insecure_credentials { Exposure::Allowed } else { Exposure::Guarded };
-        let mut options = Options::default();
-        options.tls.ca_files.clone_from(&connection.ca_file);
+        let Config { ca_files, policy, mut hosts } = Config::read()?;
+        certificates::complete(&mut hosts, registry, &warn);
+        if let (Some(certificate), Some(key)) = (connection.cert.clone(), connection.key.clone()) {
+            hosts.entry(registry).identity = Some(Identity { certificate, key });
+        }
+        let mut options = Options { policy, ..Options::default() };
+        options.tls.ca_files = [&ca_files[..], &connection.ca_file].concat();
         if connection.http1 {
             options.protocol = Protocol::Http1Only;
         }
@@ -68,6 +79,6 @@ impl Context {
             }
         };
         let builder = Client::builder().transport(options).keychain(keychain).exposure(exposure);
-        builder.protection(protection).notify(notify).build()
+        Ok(builder.protection(protection).hosts(hosts).notify(notify).build()?)
     }
 }

@@ -56,7 +56,7 @@ fn repository(
             status.warn(text);
         }
     };
-    let client = Context::client(connection, Scheme::Unsaid, Arc::new(keychain), warn)?;
+    let client = Context::client(reference.registry(), connection, Scheme::Unsaid, Arc::new(keychain), warn)?;
     Ok(client.repository(reference))
 }
 

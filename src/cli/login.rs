@@ -70,7 +70,7 @@ impl Login {
         let credential = Credential::Password { username: username.clone(), secret: secret.clone() };
         let found = Found { credential, source: COMMAND_LINE.to_owned() };
         let warn = |text: &str| output::remark(&format!("warning: {text}"));
-        let client = Context::client(&connection, server.scheme, Arc::new(()), warn)?;
+        let client = Context::client(&server.registry, &connection, server.scheme, Arc::new(()), warn)?;
         let proof = client.prove(&server.registry, &found).await?;
         store.login(&server.registry, &username, &secret).await?;
         if !context.quiet {

@@ -1,8 +1,10 @@
 //! Command lines that parse and still make no sense.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::model::{Location, ParseError};
+use crate::spin::Fault;
 
 /// What is wrong with a command line, or with a variable that stands for a part of it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,12 @@ pub(crate) enum Misuse {
     /// A variable that is no Unicode text.
     #[error("`{0}` is no Unicode text")]
     VariableEncoding(&'static str),
+    /// A configuration file that makes no sense.
+    #[error(transparent)]
+    Config(Box<Fault>),
+    /// A configuration file that is no text.
+    #[error("`{}` is no UTF-8 text", .0.display())]
+    ConfigEncoding(PathBuf),
     /// Everybody in the network could write.
     #[error("`{0}` can be reached from other computers")]
     OpenListener(SocketAddr),
@@ -72,6 +80,9 @@ impl Misuse {
             Self::NoCache => "choose a cache with `--cache-dir DIR`, or set `HOME`",
             Self::Variable { variable: "SOURCE_DATE_EPOCH", .. } => "set it to seconds since 1970, or unset it",
             Self::Variable { .. } | Self::VariableEncoding(_) => "correct it or unset it",
+            Self::Config(_) | Self::ConfigEncoding(_) => {
+                "docs/configuration.md lists all keys; `SPINREG_CONFIG` names another file"
+            }
             Self::OpenListener(_) => {
                 "there is no access control: listen on 127.0.0.1, or add `--insecure-listen` in a network you trust"
             }

@@ -5,6 +5,8 @@
 //! place, `failure`.
 
 mod auth;
+mod certificates;
+mod config;
 mod context;
 mod credentials;
 mod endpoint;

@@ -45,9 +45,18 @@ pub(crate) struct Connection {
     #[arg(long)]
     pub(crate) insecure_credentials: bool,
 
-    /// Trust the certificate authorities in this PEM file, besides the system's; may be repeated.
+    /// Trust the certificate authorities in this PEM file, or in the `.crt` and `.pem` files of this directory, besides the
+    /// system's; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Vec<PathBuf>,
+
+    /// Show the certificate in this PEM file to the registry, and to no other host.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The private key of `--cert`: a PEM file, not encrypted.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 
     /// Use HTTP/1.1 only [default: HTTP/2 where the registry offers it].
     #[arg(long)]

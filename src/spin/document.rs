@@ -13,39 +13,39 @@ use super::error::{Error, Fault, Position, Problem};
 
 /// The text of a manifest and the file it came from.
 #[derive(Debug)]
-pub(super) struct Text {
-    pub(super) file: PathBuf,
-    pub(super) text: String,
+pub(crate) struct Text {
+    pub(crate) file: PathBuf,
+    pub(crate) text: String,
 }
 
 impl Text {
     /// Adds the file, the line and the column to a problem.
-    pub(super) fn blame(&self, flaw: Flaw) -> Error {
+    pub(crate) fn blame(&self, flaw: Flaw) -> Error {
         let Flaw { at, problem } = flaw;
         Error::Manifest(Box::new(Fault { file: self.file.clone(), at: at.map(|at| self.position(at)), problem }))
     }
 
     /// Finds the place of the byte at `offset`.
-    pub(super) fn position(&self, offset: usize) -> Position {
+    pub(crate) fn position(&self, offset: usize) -> Position {
         Position::of(&self.text, offset)
     }
 }
 
 /// A problem and the byte offset of its place; the file is added by whoever knows it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
-    pub(super) at: Option<usize>,
-    pub(super) problem: Problem,
+pub(crate) struct Flaw {
+    pub(crate) at: Option<usize>,
+    pub(crate) problem: Problem,
 }
 
 impl Flaw {
-    pub(super) fn at(span: Range<usize>, problem: Problem) -> Self {
+    pub(crate) fn at(span: Range<usize>, problem: Problem) -> Self {
         Self { at: Some(span.start), problem }
     }
 }
 
 /// Parses a document into its top table.
-pub(super) fn parse(text: &str) -> Result<Table<'_>, Flaw> {
+pub(crate) fn parse(text: &str) -> Result<Table<'_>, Flaw> {
     match DeTable::parse(text) {
         Ok(top) => {
             let span = top.span();
@@ -59,7 +59,7 @@ pub(super) fn parse(text: &str) -> Result<Table<'_>, Flaw> {
 }
 
 /// A table, its keys in the order of the text, taken out one by one.
-pub(super) struct Table<'t> {
+pub(crate) struct Table<'t> {
     path: String,
     span: Range<usize>,
     entries: Vec<(Spanned<Cow<'t, str>>, Spanned<DeValue<'t>>)>,
@@ -74,12 +74,12 @@ impl<'t> Table<'t> {
     }
 
     /// Where the table is.
-    pub(super) fn span(&self) -> Range<usize> {
+    pub(crate) fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
     /// Refuses keys that are not known.
-    pub(super) fn only(&self, known: &'static [&'static str]) -> Result<(), Flaw> {
+    pub(crate) fn only(&self, known: &'static [&'static str]) -> Result<(), Flaw> {
         match self.entries.iter().find(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
             Some((key, _)) => {
                 let (name, table) = (key.get_ref().to_string(), self.path.clone());
@@ -90,35 +90,35 @@ impl<'t> Table<'t> {
     }
 
     /// Says whether a key is there.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(name, _)| name.get_ref() == key)
     }
 
     /// Takes a value out.
-    pub(super) fn take(&mut self, key: &str) -> Option<Item<'t>> {
+    pub(crate) fn take(&mut self, key: &str) -> Option<Item<'t>> {
         let index = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
         let (_, value) = self.entries.remove(index);
         Some(Item::new(join(&self.path, key), value))
     }
 
     /// Takes a value out that has to be there.
-    pub(super) fn need(&mut self, key: &'static str) -> Result<Item<'t>, Flaw> {
+    pub(crate) fn need(&mut self, key: &'static str) -> Result<Item<'t>, Flaw> {
         let missing = Flaw::at(self.span(), Problem::MissingKey { key, table: self.path.clone() });
         self.take(key).ok_or(missing)
     }
 
     /// Takes a text out; absent is empty.
-    pub(super) fn text(&mut self, key: &str) -> Result<String, Flaw> {
+    pub(crate) fn text(&mut self, key: &str) -> Result<String, Flaw> {
         self.take(key).map_or_else(|| Ok(String::new()), |item| item.text().map(Spanned::into_inner))
     }
 
     /// Takes an array of texts out; absent is empty.
-    pub(super) fn texts(&mut self, key: &str) -> Result<Vec<Spanned<String>>, Flaw> {
+    pub(crate) fn texts(&mut self, key: &str) -> Result<Vec<Spanned<String>>, Flaw> {
         self.take(key).map_or_else(|| Ok(Vec::new()), |item| item.array()?.into_iter().map(Item::text).collect())
     }
 
     /// Takes a table of texts out; absent is empty.
-    pub(super) fn text_map(&mut self, key: &str) -> Result<BTreeMap<String, String>, Flaw> {
+    pub(crate) fn text_map(&mut self, key: &str) -> Result<BTreeMap<String, String>, Flaw> {
         let mut map = BTreeMap::new();
         for (name, item) in self.table(key)? {
             map.insert(name.into_inner(), item.text()?.into_inner());
@@ -127,12 +127,12 @@ impl<'t> Table<'t> {
     }
 
     /// Takes a table out as its entries in the order of the text; absent is empty.
-    pub(super) fn table(&mut self, key: &str) -> Result<Vec<(Spanned<String>, Item<'t>)>, Flaw> {
+    pub(crate) fn table(&mut self, key: &str) -> Result<Vec<(Spanned<String>, Item<'t>)>, Flaw> {
         self.take(key).map_or_else(|| Ok(Vec::new()), |item| item.table().map(Table::into_entries))
     }
 
     /// Returns what is left, in the order of the text.
-    pub(super) fn into_entries(self) -> Vec<(Spanned<String>, Item<'t>)> {
+    pub(crate) fn into_entries(self) -> Vec<(Spanned<String>, Item<'t>)> {
         let path = self.path;
         let entries = self.entries.into_iter();
         entries
@@ -144,7 +144,7 @@ impl<'t> Table<'t> {
     }
 
     /// Returns what is left as JSON, sorted by key.
-    pub(super) fn into_json(self) -> Result<Map<String, Value>, Flaw> {
+    pub(crate) fn into_json(self) -> Result<Map<String, Value>, Flaw> {
         let mut sorted = BTreeMap::new();
         for (key, item) in self.into_entries() {
             sorted.insert(key.into_inner(), item.json()?);
@@ -155,7 +155,7 @@ impl<'t> Table<'t> {
 }
 
 /// A value and the key it belongs to.
-pub(super) struct Item<'t> {
+pub(crate) struct Item<'t> {
     path: String,
     span: Range<usize>,
     value: DeValue<'t>,
@@ -166,24 +166,24 @@ impl<'t> Item<'t> {
         Self { path, span: value.span(), value: value.into_inner() }
     }
 
-    pub(super) fn span(&self) -> Range<usize> {
+    pub(crate) fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    pub(super) fn is_text(&self) -> bool {
+    pub(crate) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
     }
 
-    pub(super) fn is_table(&self) -> bool {
+    pub(crate) fn is_table(&self) -> bool {
         matches!(self.value, DeValue::Table(_))
     }
 
-    pub(super) fn is_array(&self) -> bool {
+    pub(crate) fn is_array(&self) -> bool {
         matches!(self.value, DeValue::Array(_))
     }
 
     /// Complains about the type.
-    pub(super) fn wrong(self, expected: &'static str) -> Flaw {
+    pub(crate) fn wrong(self, expected: &'static str) -> Flaw {
         let found = match self.value {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -196,21 +196,31 @@ impl<'t> Item<'t> {
         Flaw::at(self.span, Problem::WrongType { key: self.path, expected, found })
     }
 
-    pub(super) fn text(self) -> Result<Spanned<String>, Flaw> {
+    pub(crate) fn text(self) -> Result<Spanned<String>, Flaw> {
         match self.value {
             DeValue::String(text) => Ok(Spanned::new(self.span, text.into_owned())),
             _ => Err(self.wrong("a string")),
         }
     }
 
-    pub(super) fn boolean(self) -> Result<bool, Flaw> {
+    pub(crate) fn boolean(self) -> Result<bool, Flaw> {
         match self.value {
             DeValue::Boolean(value) => Ok(value),
             _ => Err(self.wrong("`true` or `false`")),
         }
     }
 
-    pub(super) fn array(self) -> Result<Vec<Item<'t>>, Flaw> {
+    pub(crate) fn integer(self) -> Result<i64, Flaw> {
+        match self.value {
+            DeValue::Integer(ref number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Ok(number),
+                Err(_) => Err(self.wrong("an integer of at most 64 bits")),
+            },
+            _ => Err(self.wrong("an integer")),
+        }
+    }
+
+    pub(crate) fn array(self) -> Result<Vec<Item<'t>>, Flaw> {
         match self.value {
             DeValue::Array(items) => {
                 let path = self.path;
@@ -220,7 +230,7 @@ impl<'t> Item<'t> {
         }
     }
 
-    pub(super) fn table(self) -> Result<Table<'t>, Flaw> {
+    pub(crate) fn table(self) -> Result<Table<'t>, Flaw> {
         match self.value {
             DeValue::Table(table) => Ok(Table::new(self.path, self.span, table)),
             _ => Err(self.wrong("a table")),
@@ -228,7 +238,7 @@ impl<'t> Item<'t> {
     }
 
     /// Returns the value as it stands in the text, for naming it in a complaint.
-    pub(super) fn written(&self) -> String {
+    pub(crate) fn written(&self) -> String {
         match &self.value {
             DeValue::String(text) => format!("{text:?}"),
             DeValue::Integer(number) => number.to_string(),
@@ -241,15 +251,12 @@ impl<'t> Item<'t> {
     }
 
     /// Returns the value as JSON; dates become text.
-    pub(super) fn json(self) -> Result<Value, Flaw> {
+    pub(crate) fn json(self) -> Result<Value, Flaw> {
         match self.value {
             DeValue::String(text) => Ok(Value::String(text.into_owned())),
             DeValue::Boolean(value) => Ok(Value::Bool(value)),
             DeValue::Datetime(date) => Ok(Value::String(date.to_string())),
-            DeValue::Integer(ref number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Ok(number.into()),
-                Err(_) => Err(self.wrong("an integer of at most 64 bits")),
-            },
+            DeValue::Integer(_) => self.integer().map(Value::from),
             DeValue::Float(ref number) => {
                 match number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
                     Some(number) => Ok(Value::Number(number)),

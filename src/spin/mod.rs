@@ -9,7 +9,7 @@ mod archive;
 mod cache;
 mod cached;
 mod created;
-mod document;
+pub(crate) mod document;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
