@@ -10,7 +10,7 @@ mod support;
 use spinreg::Digest;
 use support::cli::Cli;
 use support::front::Front;
-use support::peers::{self, Door, Foreign, Speech};
+use support::peers::{self, Door, Foreign, Speech, Tinyproxy};
 use support::scenario::{app, main_job, push};
 use support::tls::Authority;
 
@@ -123,4 +123,36 @@ async fn requests_to_docker_registry_are_those_we_promise() {
     let registry = Foreign::distribution("docker-registry", Door::Open, &Speech::Plain).await;
     let front = Front::before(registry.address()).start().await;
     support::transcript::main_job(&front).await;
+}
+
+/// Through a proxy of another make: by a tunnel to a registry with TLS and passwords, and plainly, request by request.
+#[tokio::test]
+async fn registries_behind_tinyproxy() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.server_files();
+    let secure = Foreign::distribution("distribution", Door::Basic, &Speech::Tls { certificate, key }).await;
+    let plain = Foreign::distribution("docker-registry", Door::Open, &Speech::Plain).await;
+    let front = Front::before(plain.address()).start().await;
+    let proxy = Tinyproxy::start(front.registry().parse().expect("an address")).await;
+
+    let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
+    let configuration = cli.path("config/spinreg/config.toml");
+    std::fs::create_dir_all(configuration.parent().expect("a directory")).expect("a directory");
+    let text = format!(
+        "[host.\"registry.test\"]\nconnect = \"{}\"\nca = '{}'\n[host.\"plain.test\"]\nplain_http = true\n",
+        secure.address(),
+        authority.file().display(),
+    );
+    std::fs::write(configuration, text).expect("a file in a temporary directory");
+
+    let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
+    login(&cli, "registry.test", &[]).await;
+    main_job(&cli, "registry.test", &[]).await;
+    assert!(proxy.has_logged(&format!("CONNECT {} ", secure.address())));
+    main_job(&cli, "plain.test", &[]).await;
+    assert!(front.wire().count("PUT /v2/apps/static-site/manifests/") > 0);
+
+    let cli = cli.env("HTTPS_PROXY", proxy.uri("not-her-password")).secret("not-her-password");
+    let refused = cli.run(["pull", "registry.test/apps/static-site:v1"]).await.failure(6);
+    assert!(refused.contains("the proxy settings"), "{refused}");
 }
