@@ -40,6 +40,26 @@ fn moment(random: &mut fastrand::Rng, exchanges: usize) -> (String, Vec<Meddle>,
 }
 
 #[tokio::test]
+async fn an_interrupted_push_cancels_its_uploads() {
+    let registry = Embedded::start().await;
+    let held = Arc::new(Notify::new());
+    let stuck = [Meddle::Hold(held.clone())];
+    let front = Front::before(registry.address()).meddle("PUT /v2/app/blobs/uploads/*", stuck).start().await;
+    let cli = Cli::new();
+    let reference = format!("{}/app:v1", front.registry());
+    // One at a time: the answer to another `POST` could be on its way when the tool ends.
+    let running = cli.start(["push", "-f", &app("static-site"), &reference, "--concurrency", "1"], None);
+    held.notified().await;
+    let complaint = running.interrupt().await.failure(130);
+    assert!(complaint.contains("error: interrupted"), "{complaint}");
+    let lines = front.wire().lines();
+    let uploads: Vec<_> = lines.iter().filter(|line| line.contains("/uploads/")).collect();
+    assert_eq!(uploads, ["POST /v2/app/blobs/uploads/ 202", "DELETE /v2/app/blobs/uploads/{session} 204"]);
+    // Nothing is in the way of the next one.
+    push(&Cli::new(), &app("static-site"), &registry.reference("app:v1"), &[]).await;
+}
+
+#[tokio::test]
 async fn a_killed_pull_leaves_a_cache_that_verifies() {
     let mut random = chance("killed pull");
     let registry = Embedded::start().await;

@@ -162,6 +162,13 @@ impl Running {
         self.wait().await
     }
 
+    /// Presses Ctrl-C (SIGINT) and waits for the end.
+    pub(crate) async fn interrupt(self) -> Run {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).expect("the tool still runs");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGINT).expect("it is ours");
+        self.wait().await
+    }
+
     /// Waits for the end.
     pub(crate) async fn wait(mut self) -> Run {
         let end = async {

@@ -39,6 +39,8 @@ pub enum Exit {
     Integrity = 5,
     /// No answer came from the registry.
     Unreachable = 6,
+    /// Somebody has stopped it; 130 is what shells say then.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -73,6 +75,9 @@ pub(crate) enum Problem {
     /// The command line.
     #[error(transparent)]
     Misuse(#[from] Misuse),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl From<Error> for Problem {
@@ -141,6 +146,7 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Misuse(misuse) => (Some(misuse.hint().to_owned()), Exit::Usage),
         Problem::Spin(error) => explain_spin(error),
         Problem::Transfer(error) => explain_transfer(error, invocation),
+        Problem::Interrupted => (None, Exit::Interrupted),
     };
     Failure { message: chain(problem), hint, exit }
 }

@@ -11,6 +11,7 @@ mod context;
 mod credentials;
 mod endpoint;
 mod failure;
+mod interrupts;
 mod log;
 mod login;
 mod logout;
@@ -134,4 +135,5 @@ Examples:
   spinreg pull ghcr.io/me/app:v1
   spinreg serve --dir registry        (a registry to try it with, on 127.0.0.1:5000)
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not permitted, 5 integrity, 6 unreachable";
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not permitted, 5 integrity, 6 unreachable,
+130 interrupted";

@@ -8,10 +8,12 @@ use clap::Args;
 use super::context::Context;
 use super::credentials::{self, variable};
 use super::failure::Problem;
+use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::options::{self, Account, Annotation, CacheDir, Connection, Transfer};
 use super::status::Status;
 use super::{endpoint, output};
+use crate::content::Target as _;
 use crate::copy::copy;
 use crate::error::Error;
 use crate::model::{Location, ParseError};
@@ -88,12 +90,24 @@ impl Push {
         let app = spin::load(&manifest(from)?, &LoadOptions { profile, outside }).await?;
         app.warnings().iter().for_each(|warning| status.warn(&warning.to_string()));
         let annotations = options::annotations(annotations);
-        let package =
-            spin::pack(&app, &PackOptions { annotations, created, archives, ..PackOptions::default() }).await?;
+        let mut interrupts = Interrupts::listen()?;
+        let options = PackOptions { annotations, created, archives, ..PackOptions::default() };
+        let package = tokio::select! {
+            package = spin::pack(&app, &options) => package?,
+            () = interrupts.next() => return Err(Problem::Interrupted),
+        };
 
         let target = endpoint::target(&reference, given, &connection, &status).await?;
         let options = transfer.options(&status);
-        let summary = copy(&package, &package.identifier(), &target, Some(&tag), &options).await?;
+        let id = package.identifier();
+        let summary = tokio::select! {
+            summary = copy(&package, &id, &target, Some(&tag), &options) => summary?,
+            () = interrupts.next() => {
+                // Upload sessions that nobody ends stay with the registry for days.
+                target.tidy().await;
+                return Err(Problem::Interrupted);
+            }
+        };
         status.finish();
         output::line(&if context.quiet {
             endpoint::pinned(&reference, summary.root.digest)

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::context::Context;
 use super::failure::Problem;
+use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::output;
-use crate::error::Error;
 use crate::serve::{Exchange, Registry, Server, ServerOptions};
 
 /// Run a registry on this computer.
@@ -56,44 +56,6 @@ impl Serve {
             () = hurried => {}
         }
         Ok(())
-    }
-}
-
-/// Requests of the system, or of the person before it, to end.
-struct Interrupts {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Interrupts {
-    #[cfg(unix)]
-    fn listen() -> Result<Self, Error> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |error| Error::io("listen for", "signals", error);
-        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        Ok(Self { interrupt, terminate })
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> Result<Self, Error> {
-        Ok(Self {})
-    }
-
-    /// Waits for the next one.
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without a way to be told, the process is ended from outside.
-            std::future::pending::<()>().await;
-        }
     }
 }
 
