@@ -10,6 +10,7 @@ mod support;
 use spinreg::Digest;
 use support::cli::Cli;
 use support::front::Front;
+use support::guard::Guard;
 use support::peers::{self, Door, Foreign, Speech, Tinyproxy};
 use support::scenario::{app, main_job, push};
 use support::tls::Authority;
@@ -25,30 +26,108 @@ async fn login(cli: &Cli, registry: &str, flags: &[&str]) {
     assert_eq!(printed, format!("Successfully logged in as {USER} to registry {registry}\n"));
 }
 
-async fn open_and_guarded(name: &str) {
-    let open = Foreign::distribution(name, Door::Open, &Speech::Plain).await;
-    main_job(&Cli::new(), &open.address().to_string(), &[]).await;
+/// Who may use the registry, and how it finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Open,
+    Basic,
+    Token,
+}
 
-    let guarded = Foreign::distribution(name, Door::Basic, &Speech::Plain).await;
-    let registry = guarded.address().to_string();
-    let cli = Cli::new().secret(PASSWORD).secret("incorrect horse");
-    let refused = cli.run(["push", "-f", &app("static-site"), &format!("{registry}/a/b:v1")]).await.failure(4);
-    assert!(refused.contains("spinreg login"), "{refused}");
-    login(&cli, &registry, &[]).await;
-    main_job(&cli, &registry, &[]).await;
-    cli.run(["logout", &registry]).await.success();
-    let refused = cli.run(["pull", &format!("{registry}/apps/static-site:v1"), "--cache-dir", "other"]).await;
-    refused.failure(4);
+/// Directly: open, with a password and with a token; plainly and over TLS.
+async fn directly(name: &str) {
+    let authority = Authority::new();
+    let ca = authority.file();
+    let trusting = ["--ca-file", ca.to_str().expect("a path")];
+    for access in [Access::Open, Access::Basic, Access::Token] {
+        let door = if access == Access::Basic { Door::Basic } else { Door::Open };
+        for secure in [false, true] {
+            let (certificate, key) = authority.server_files();
+            // A token service of ours stands before the registry, and speaks TLS for it.
+            let alone = secure && access != Access::Token;
+            let speech = if alone { Speech::Tls { certificate, key } } else { Speech::Plain };
+            let foreign = Foreign::distribution(name, door, &speech).await;
+            let front = match access {
+                Access::Token => {
+                    let front = Front::before(foreign.address()).guarded(&Guard::bearer(USER, PASSWORD));
+                    Some(if secure { front.start_tls(&authority).await } else { front.start().await })
+                }
+                Access::Open | Access::Basic => None,
+            };
+            let registry = match &front {
+                Some(front) => front.registry(),
+                None if secure => format!("localhost:{}", foreign.address().port()),
+                None => foreign.address().to_string(),
+            };
+            let flags = if secure { &trusting[..] } else { &[] };
+            let cli = Cli::new().secret(PASSWORD).secret("incorrect horse");
+            if access != Access::Open {
+                let (application, target) = (app("static-site"), format!("{registry}/a/b:v1"));
+                let push = [&["push", "-f", &application, &target], flags].concat();
+                let refused = cli.run(push).await.failure(4);
+                assert!(refused.contains("spinreg login"), "{refused}");
+                login(&cli, &registry, flags).await;
+            }
+            main_job(&cli, &registry, flags).await;
+            if access != Access::Open {
+                cli.run(["logout", &registry]).await.success();
+                let source = format!("{registry}/apps/static-site:v1");
+                let pull = [&["pull", &source, "--cache-dir", "other"], flags].concat();
+                cli.run(pull).await.failure(4);
+            }
+        }
+    }
+}
+
+/// Through a proxy of another make: open and with a password; plainly and over TLS.
+async fn through_tinyproxy(name: &str) {
+    let authority = Authority::new();
+    for door in [Door::Open, Door::Basic] {
+        for secure in [false, true] {
+            let (certificate, key) = authority.server_files();
+            let speech = if secure { Speech::Tls { certificate, key } } else { Speech::Plain };
+            let foreign = Foreign::distribution(name, door, &speech).await;
+            let proxy = Tinyproxy::start(foreign.address()).await;
+            let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
+            let configuration = cli.path("config/spinreg/config.toml");
+            std::fs::create_dir_all(configuration.parent().expect("a directory")).expect("a directory");
+            let (address, ca) = (foreign.address(), authority.file());
+            let text = format!(
+                "ca = '{}'\n[host.\"registry.test\"]\nconnect = \"{address}\"\nplain_http = {}\n",
+                ca.display(),
+                !secure,
+            );
+            std::fs::write(configuration, text).expect("a file in a temporary directory");
+            let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
+            // Behind a proxy nothing is loopback: a password over plain HTTP has to be asked for.
+            let flags: &[&str] = if secure { &[] } else { &["--insecure-credentials"] };
+            if door == Door::Basic {
+                login(&cli, "registry.test", flags).await;
+            }
+            main_job(&cli, "registry.test", flags).await;
+            assert!(proxy.has_logged(&format!("CONNECT {address} ")), "{name}, {door:?}, secure: {secure}");
+        }
+    }
 }
 
 #[tokio::test]
-async fn docker_registry_open_and_with_htpasswd() {
-    open_and_guarded("docker-registry").await;
+async fn docker_registry_directly() {
+    directly("docker-registry").await;
 }
 
 #[tokio::test]
-async fn distribution_open_and_with_htpasswd() {
-    open_and_guarded("distribution").await;
+async fn distribution_directly() {
+    directly("distribution").await;
+}
+
+#[tokio::test]
+async fn docker_registry_through_a_proxy() {
+    through_tinyproxy("docker-registry").await;
+}
+
+#[tokio::test]
+async fn distribution_through_a_proxy() {
+    through_tinyproxy("distribution").await;
 }
 
 #[tokio::test]
