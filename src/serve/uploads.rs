@@ -147,7 +147,7 @@ fn expected_length(
 async fn pour(ingest: &mut Ingest, body: &mut Body, length: Option<u64>) -> Result<u64, Refusal> {
     let mut left = length;
     let outcome = async {
-        while let Some(chunk) = body.chunk().await {
+        while let Some(chunk) = ingest.next_of(body).await? {
             let chunk: Bytes = chunk?;
             if let Some(left) = &mut left {
                 *left = left.checked_sub(chunk.len() as u64).ok_or_else(|| wrong_length(length.unwrap_or_default()))?;

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::shelf::{SessionId, Shelf};
 use super::writer::{Attempt, Want, Writer};
-use crate::content::{Blob, Pushed, Seams};
+use crate::content::{Blob, Body, Pushed, Seams};
 use crate::disk;
 use crate::error::Error;
 use crate::model::{Descriptor, Digest};
@@ -108,6 +110,23 @@ impl Ingest {
         self.queue.push(chunk);
         self.launch();
         Ok(())
+    }
+
+    /// Waits for what `body` brings next. As long as that is nothing, what was accepted goes on file: a peer that falls
+    /// silent, and a process that is killed meanwhile, cost none of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::write`]; what the body reports is inside.
+    pub(crate) async fn next_of(&mut self, body: &mut Body) -> Result<Option<Result<Bytes, Error>>, Error> {
+        // Both may be given up at any time and lose nothing.
+        match select(pin!(body.chunk()), pin!(self.settle())).await {
+            Either::Left((chunk, _)) => Ok(chunk),
+            Either::Right((settled, chunk)) => {
+                settled?;
+                Ok(chunk.await)
+            }
+        }
     }
 
     /// Waits until everything accepted is on file, and returns how much that is. It is not flushed.
@@ -323,6 +342,14 @@ impl Want {
     }
 }
 
+/// Gives up what could not be written: wrong bytes go away, a full disk keeps what it has.
+async fn unwritten(ingest: Ingest, error: Error) -> Error {
+    match error {
+        Error::Mismatch(_) => ingest.abort().await.err().unwrap_or(error),
+        _ => error,
+    }
+}
+
 /// Moves what is missing; `seams` learns whether that came in pieces.
 async fn pour(blob: &Blob, mut ingest: Ingest, seams: &mut Seams) -> Result<Pushed, Error> {
     if ingest.offset() < blob.descriptor().size {
@@ -338,10 +365,11 @@ async fn pour(blob: &Blob, mut ingest: Ingest, seams: &mut Seams) -> Result<Push
         if ingest.offset() == 0 {
             *seams = body.seams();
         }
-        while let Some(chunk) = body.chunk().await {
-            let chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(error) => {
+        loop {
+            let chunk = match ingest.next_of(&mut body).await {
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(None) => break,
+                Ok(Some(Err(error))) => {
                     // What has come is worth keeping, unless it is of something else; why it ended is worth more than
                     // whether that succeeds.
                     let _ = match error {
@@ -350,12 +378,10 @@ async fn pour(blob: &Blob, mut ingest: Ingest, seams: &mut Seams) -> Result<Push
                     };
                     return Err(error);
                 }
+                Err(error) => return Err(unwritten(ingest, error).await),
             };
             if let Err(error) = ingest.write(chunk).await {
-                if let Error::Mismatch(_) = error {
-                    ingest.abort().await?;
-                }
-                return Err(error);
+                return Err(unwritten(ingest, error).await);
             }
         }
     }
