@@ -1,6 +1,9 @@
 //! Pulls on bad days: what breaks on the way, and what is left behind.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::support::cli::Cli;
 use crate::support::front::{Front, Fronted, Meddle};
@@ -44,12 +47,12 @@ async fn a_broken_download_continues_where_it_broke() {
 
 #[tokio::test]
 async fn a_killed_pull_leaves_nothing_wrong_and_the_next_one_succeeds() {
-    let (_registry, front, reference) =
-        published(|front| front.meddle(&blob(LARGE), [Meddle::Cut(100_000, End::Stall)])).await;
+    let held = Arc::new(Notify::new());
+    let stuck = [Meddle::HoldAfter(100_000, held.clone())];
+    let (_registry, front, reference) = published(|front| front.meddle(&blob(LARGE), stuck)).await;
     let cli = Cli::new();
     let running = cli.start(["pull", &reference], None);
-    // The blob is stuck on its way once everything else has come.
-    front.wire().reaches(11).await;
+    held.notified().await;
     running.kill().await;
 
     let cache = cli.path("cache/spin/registry");
