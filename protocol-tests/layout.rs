@@ -247,6 +247,24 @@ async fn broken_layouts_are_refused() {
 }
 
 #[tokio::test]
+async fn r2_an_index_never_grows_beyond_what_is_read() {
+    let root = root();
+    let layout = Layout::create(root.path()).await.expect("a new layout");
+    let first = push(&layout, &["config"], Some("v1")).await;
+    let mut document = read(&root.path().join("index.json"));
+    document["filler"] = "x".repeat(Layout::MAX_INDEX as usize - 400).into();
+    fs::write(root.path().join("index.json"), document.to_string()).expect("a file in a temporary directory");
+    assert_eq!(layout.resolve(&named("v1")).await.expect("just short enough").digest, first.digest());
+    for n in 0..4 {
+        let _ = layout.tag(&tag(&format!("more-{n}")), first.descriptor()).await;
+    }
+    let error = layout.tag(&tag("last"), first.descriptor()).await.expect_err("it is full");
+    assert!(error.to_string().contains("index.json"), "{error}");
+    assert_eq!(layout.resolve(&named("v1")).await.expect("it can still be read").digest, first.digest());
+    layout.delete_tag(&tag("v1")).await.expect("there is a way back");
+}
+
+#[tokio::test]
 async fn a_damaged_manifest_is_a_mismatch() {
     let root = root();
     let layout = Layout::create(root.path()).await.expect("a writable directory");

@@ -1,5 +1,6 @@
 //! An OCI image layout directory (image-spec 1.1, image-layout.md).
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -198,11 +199,21 @@ impl Layout {
             let _lock = layout.lock()?;
             let mut index = read_index(&layout.index_path())?;
             match change(&mut index)? {
-                true => disk::replace(&layout.index_path(), &index.to_bytes(), Mode::Shared),
+                true => layout.replace_index(&index.to_bytes()),
                 false => Ok(()),
             }
         })
         .await
+    }
+
+    /// Writes `index.json`, unless nobody could read it afterwards: one that is too long would hide what it lists.
+    fn replace_index(&self, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.index_path();
+        if bytes.len() as u64 > Self::MAX_INDEX {
+            let full = io::Error::new(io::ErrorKind::FileTooLarge, "the index of a layout has at most 8 MiB");
+            return Err(Error::io("write", path, full));
+        }
+        disk::replace(&path, bytes, Mode::Shared)
     }
 
     fn at(root: PathBuf) -> Self {
