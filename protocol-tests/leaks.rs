@@ -283,3 +283,19 @@ async fn nothing_shows_where_html_answers() {
     });
     join_all(tests).await;
 }
+
+#[tokio::test]
+async fn r2_passwords_in_the_wrong_place_are_not_repeated() {
+    let cli = Cli::new();
+    for arguments in [
+        &["login", "-u", "ada:hunter2", "-p", "x", "127.0.0.1:1"][..],
+        &["push", "--username", "ada:hunter2", "--password-stdin", "127.0.0.1:1/app:v1"],
+        &["pull", "--username", "ada:hunter2", "--password-stdin", "127.0.0.1:1/app:v1"],
+        &["pull", "https://ada:hunter2@r.invalid/app:v1"],
+        &["pull", "ada:hunter2@r.invalid/app:v1"],
+        &["auth", "explain", "ada:hunter2@r.invalid/app"],
+    ] {
+        let complaint = cli.run_with_input(arguments.iter().copied(), "x").await.failure(2);
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+    }
+}

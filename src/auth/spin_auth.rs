@@ -50,8 +50,9 @@ impl SpinAuth {
     /// [`Error::Parse`] where the user has a colon, which the format cannot hold, or the file is corrupt;
     /// [`Error::Io`] where it cannot be read or written. The file is as before then.
     pub async fn login(&self, registry: &Registry, username: &str, secret: &Secret) -> Result<(), Error> {
-        if let Some(at) = username.find(':') {
-            return Err(ParseError::new("user", username, "no colon").at(at).into());
+        if let Some((before, _)) = username.split_once(':') {
+            // What stands behind it may be a password.
+            return Err(ParseError::new("user", &format!("{before}:…"), "no colon").at(before.len()).into());
         }
         let (registry, entry) = (registry.clone(), basic::encode(username, secret));
         self.change(move |auths| {

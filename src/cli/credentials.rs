@@ -39,7 +39,14 @@ pub(super) fn given(account: &Account, location: &Location) -> Result<Option<Giv
     let password = |username: String, secret| {
         Some(Found { credential: Credential::Password { username, secret }, source: COMMAND_LINE.to_owned() })
     };
-    let found = match choose(account, variable)? {
+    let choice = choose(account, variable)?;
+    if let Choice::PasswordOnStdin { username } | Choice::Ask { username } = &choice {
+        check_username(username)?;
+    }
+    if let Choice::Found(Found { credential: Credential::Password { username, .. }, .. }) = &choice {
+        check_username(username)?;
+    }
+    let found = match choice {
         Choice::Stored => None,
         Choice::Found(found) => Some(found),
         Choice::PasswordOnStdin { username } => password(username, secret_from_stdin("password")?),
@@ -134,6 +141,14 @@ fn secret(what: &'static str, bytes: &[u8]) -> Result<Secret, Misuse> {
     match without_newline(text) {
         "" => Err(Misuse::EmptySecret(what)),
         text => Ok(Secret::new(text)),
+    }
+}
+
+/// Refuses a user name with a colon, which would move where the password begins.
+pub(super) fn check_username(username: &str) -> Result<(), Misuse> {
+    match username.split_once(':') {
+        Some((before, _)) => Err(Misuse::ColonInUsername(before.to_owned())),
+        None => Ok(()),
     }
 }
 

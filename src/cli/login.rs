@@ -57,9 +57,7 @@ impl Login {
         if username.is_empty() {
             return Err(Misuse::EmptySecret("user name").into());
         }
-        if username.contains(':') {
-            return Err(Misuse::ColonInUsername(username).into());
-        }
+        credentials::check_username(&username)?;
         let secret = match password {
             Some(password) if password.is_empty() => return Err(Misuse::EmptySecret("password").into()),
             Some(password) => Secret::new(password),

@@ -30,8 +30,8 @@ pub(crate) enum Misuse {
     /// What came by standard input cannot be a password.
     #[error("standard input is no {0}: it has {1}")]
     StrangeSecret(&'static str, &'static str),
-    /// The separator of user name and password.
-    #[error("the user name `{0}` has a colon")]
+    /// The separator of user name and password. What stands behind it may be a password: this is what stands before.
+    #[error("the user name `{0}:…` has a colon")]
     ColonInUsername(String),
     /// No place for credentials.
     #[error("there is no home directory to keep credentials in")]

@@ -267,6 +267,11 @@ impl FromStr for Reference {
     /// the registry is `docker.io`, where a name of one component gets `library/` before it.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let refuse = |error: ParseError, start: usize| error.within("reference", text, start);
+        // Before anything prints the text: what stands before the last `@` may be a password.
+        if let Some((_, after)) = text.rsplit_once('@').filter(|(before, after)| is_host(before, after)) {
+            let expected = "no user name and password: `login` keeps them";
+            return Err(ParseError::new("reference", &format!("…@{after}"), expected));
+        }
         if let Some(scheme) = text.find("://") {
             return Err(ParseError::new("reference", text, "no scheme: begin with the registry's name").at(scheme));
         }
@@ -366,6 +371,12 @@ fn refuse_component(component: &str) -> Option<(usize, &'static str)> {
         at += run.len();
     }
     None
+}
+
+/// Says whether an `@` ends user information, as in URLs, instead of beginning a digest.
+fn is_host(before: &str, after: &str) -> bool {
+    let in_host = before.contains(':') && !before.contains('/');
+    before.contains('@') || after.contains(['/', '.']) || in_host && !after.contains(':')
 }
 
 #[cfg(test)]
@@ -468,5 +479,27 @@ mod tests {
             let registry: Registry = text.parse().expect(text);
             assert_eq!((registry.host(), registry.api_host(), registry.is_loopback()), (host, api, loopback));
         }
+    }
+
+    #[test]
+    fn r2_passwords_before_a_registry_are_not_repeated() {
+        let digest = Digest::of(b"");
+        for text in [
+            "https://ada:hunter2@r.example/app:v1",
+            "https://ada:hunter2@r.example",
+            "ada:hunter2@r.example/app:v1",
+            "ada:hunter2@localhost:5000/app",
+            "ada:hunter2@localhost/app",
+            "ada:hunter2@host",
+            "ada:hun/hunter2@r.example/app",
+            "ada:hun@hunter2@r.example/app",
+            &format!("ada:hunter2@r.example/app@{digest}"),
+        ] {
+            let error = text.parse::<Reference>().expect_err(text);
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+            assert!(error.to_string().contains("no user name and password"), "{error}");
+        }
+        let error = "r.example/a@sha256:00".parse::<Reference>().expect_err("too short").to_string();
+        assert!(error.contains("r.example/a@sha256:00"), "{error}");
     }
 }
