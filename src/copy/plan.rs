@@ -85,6 +85,7 @@ impl Plan {
         let mut seen_blobs = HashSet::new();
         let mut seen_manifests = HashSet::from([root.digest()]);
         let mut visits = vec![Visit::Enter(root, 0)];
+        let mut bytes: u64 = 0;
         while let Some(visit) = visits.pop() {
             let (manifest, depth) = match visit {
                 Visit::Enter(manifest, depth) => (manifest, depth),
@@ -106,6 +107,12 @@ impl Plan {
                     continue;
                 }
             };
+            // All of them are kept until the end, and a registry may name many and send long ones.
+            bytes += manifest.bytes().len() as u64;
+            if depth > 0 && bytes > MAX_BYTES {
+                let expected = "at most 64 MiB of manifests below it";
+                return Err(ParseError::new("index", &self.root.digest.to_string(), expected).into());
+            }
             let new = |blob: &&Descriptor| seen_blobs.insert((blob.digest, blob.media_type.clone()));
             self.blobs.extend(manifest.blobs().filter(new).cloned());
             let children: Vec<_> = manifest.manifests().map(|child| Visit::Find(child.clone(), depth + 1)).collect();
@@ -178,6 +185,9 @@ const MAX_DEPTH: usize = 8;
 const MAX_MANIFESTS: usize = 10_000;
 /// How many platforms an error lists.
 const SHOWN_PLATFORMS: usize = 12;
+
+/// How many bytes all manifests below an index may have together.
+const MAX_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -284,6 +294,19 @@ mod tests {
             assert!(position(child) < position(parent));
         }
         assert_eq!(order.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn r2_manifests_do_not_fill_the_memory() {
+        let mut from = Shelf::default();
+        let padding = " ".repeat(7 << 20);
+        let children: Vec<Digest> =
+            (0..10).map(|n| from.put(format!(r#"{{"schemaVersion":2,"manifests":[],"n":{n}{padding}}}"#))).collect();
+        let (few, many) = (from.index(&children[..9]), from.index(&children));
+        assert_eq!(plan(&from, few, &Shelf::default()).await.manifests().len(), 10);
+        let error = Plan::build(&from, &Identifier::Digest(many), &[], &Shelf::default(), None).await;
+        let error = error.expect_err("more than 64 MiB").to_string();
+        assert!(error.contains("64 MiB"), "{error}");
     }
 
     #[tokio::test]
