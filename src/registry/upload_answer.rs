@@ -79,6 +79,9 @@ impl Span {
 
 /// Resolves the `Location` of a session against the address that answered.
 fn location(base: &Uri, text: &str) -> Result<Uri, Unusable> {
+    if text.len() > MAX_LOCATION {
+        return Err(ParseError::new("location", "…", "at most 16384 characters").into());
+    }
     let uri = protected(base, resolve(base, text)?);
     // Another host may well take the bytes, but not for everyone on the way to read.
     if base.scheme_str() == Some("https") && uri.scheme_str() == Some("http") {
@@ -112,6 +115,8 @@ pub(super) fn closing(session: &Uri, digest: &Digest) -> Uri {
 }
 
 /// The smallest chunk (distribution-spec 1.1, "Pushing a blob in chunks").
+/// How long the address of a session may be: a URI has at most 65534 characters, and a digest has to fit behind it.
+const MAX_LOCATION: usize = 16 << 10;
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// The largest chunk: what Cloudflare's registry says, in the words of the spec's other header.
 const CHUNK_MAX_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-max-length");
@@ -201,5 +206,20 @@ mod tests {
         headers.insert("content-encoding", "gzip".parse().expect("a header value"));
         let answer = Answer::read(&"https://r/".parse().expect("a URI"), StatusCode::OK, &headers);
         assert_eq!(answer.length, None, "the length of something else");
+    }
+
+    #[test]
+    fn r2_addresses_that_are_almost_too_long_are_refused() {
+        let digest = Digest::of_with(crate::model::Algorithm::Sha512, b"");
+        for length in [1_000, 60_000, 65_300, 65_400, 65_500, 65_520, 70_000] {
+            let long = format!("/up/{}", "x".repeat(length));
+            let relative = format!("{}?s", "x/".repeat(length / 2));
+            if let Some(Ok(session)) = answer("https://r.example/v2/", "location", &relative).location {
+                assert!(closing(&session, &digest).to_string().ends_with(&digest.to_string()), "{length}");
+            }
+            if let Some(Ok(session)) = answer("https://r.example/v2/", "location", &long).location {
+                assert!(closing(&session, &digest).to_string().ends_with(&digest.to_string()), "{length}");
+            }
+        }
     }
 }
