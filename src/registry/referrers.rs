@@ -177,7 +177,11 @@ fn edited(old: Option<&Manifest>, edit: impl FnOnce(&mut Vec<Value>) -> bool) ->
     }
     let empty = || json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
     let mut index = match old {
-        Some(old) => serde_json::from_slice(old.bytes()).expect("a manifest was parsed as JSON"),
+        // What a manifest may say besides is passed over where it is read, and can still be more than a document holds.
+        Some(old) => serde_json::from_slice(old.bytes()).map_err(|error| {
+            let text = old.digest().to_string();
+            ParseError::new("referrers tag", &text, "an index that can be written again").because(&error)
+        })?,
         None => empty(),
     };
     let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else { return Ok(None) };
@@ -326,5 +330,17 @@ mod tests {
             utf8_percent_encode("application/x.y+json; a=b", QUERY).to_string(),
             "application/x.y%2Bjson%3B%20a%3Db"
         );
+    }
+
+    #[test]
+    fn r2_what_an_index_says_besides_is_no_reason_to_panic() {
+        // Numbers and depths that a parser passes over and a document cannot hold.
+        for odd in ["1e999".to_owned(), format!("{}{}", "[".repeat(200), "]".repeat(200))] {
+            let text = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","x":{odd},"manifests":[]}}"#);
+            if let Ok(old) = Manifest::parse(text, None) {
+                let edited = edited(Some(&old), |_| true);
+                assert!(edited.is_err(), "{odd}");
+            }
+        }
     }
 }
