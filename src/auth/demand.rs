@@ -44,7 +44,8 @@ impl Bearer {
         let filled = |name| challenge.parameter(name).filter(|value: &&str| !value.is_empty());
         Self {
             realm: filled("realm").map(str::to_owned),
-            service: filled("service").map(str::to_owned),
+            // A longer one would not fit into the query of the request for a token.
+            service: filled("service").filter(|name| name.len() <= MAX_SERVICE).map(str::to_owned),
             scopes: filled("scope").map(Scopes::read).unwrap_or_default(),
             insufficient: filled("error") == Some("insufficient_scope"),
         }
@@ -75,6 +76,9 @@ pub(crate) fn is_worth_meeting(carried: &Carried, demand: &Demand) -> bool {
         (Carried::Fresh(scopes), Demand::Bearer(bearer)) => !scopes.covers(&bearer.scopes),
     }
 }
+
+/// How long the name of a service may be, in bytes; no service has a longer one.
+const MAX_SERVICE: usize = 2048;
 
 #[cfg(test)]
 mod tests {

@@ -149,3 +149,18 @@ fn statuses_are_told_apart() {
         assert_eq!(printed, expected, "{status} {body}");
     }
 }
+
+#[test]
+fn r2_a_challenge_cannot_make_the_request_too_long() {
+    let names: String = (0..20).map(|n| format!("repository:{}{n}:pull ", "\"".repeat(200))).collect();
+    for (service, line_fill) in [(2_000, b'r'), (2_049, b'r'), (15_000, b'r'), (15_000, b'%'), (15_000, 0xff)] {
+        let mut line = b"Bearer realm=\"https://a.example/token\",service=\"".to_vec();
+        line.resize(line.len() + service, line_fill);
+        line.push(b'"');
+        let demanded = crate::auth::demand::Demand::of(&crate::auth::challenge::parse([&line[..]]));
+        let Some(crate::auth::demand::Demand::Bearer(bearer)) = demanded else { panic!("no demand in {line:?}") };
+        let (realm, scopes) = (format!("https://a.example/{}", "x".repeat(2_000)), Scopes::read(&names));
+        let request = ask(&realm.parse().expect("a URI"), bearer.service.as_deref(), &scopes).get(None);
+        assert_eq!(request.uri().query().is_some_and(|query| query.contains("service=")), service <= 2_048);
+    }
+}
