@@ -10,7 +10,7 @@ use super::credentials::{self, variable};
 use super::failure::Problem;
 use super::interrupts::Interrupts;
 use super::misuse::Misuse;
-use super::options::{self, Account, Annotation, CacheDir, Connection, Transfer};
+use super::options::{self, Account, Annotation, Connection, Transfer};
 use super::status::Status;
 use super::{endpoint, output};
 use crate::content::Target as _;
@@ -49,8 +49,10 @@ pub(crate) struct Push {
     #[arg(long)]
     allow_outside_sources: bool,
 
-    #[command(flatten)]
-    cache: CacheDir,
+    /// Taken as Spin takes it, and not used yet: what is packed today is read where it is.
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+
     #[command(flatten)]
     transfer: Transfer,
     #[command(flatten)]
@@ -72,7 +74,7 @@ impl Push {
             annotations,
             created,
             allow_outside_sources,
-            cache: _,
+            cache_dir: _,
             transfer,
             account,
             connection,
@@ -176,7 +178,7 @@ const MAX_LEVELS: usize = 20;
 const EXAMPLES: &str = "\
 Examples:
   spinreg push ghcr.io/me/app:v1
-  spinreg push -f app/spin.toml --annotation org.opencontainers.image.source=https://github.com/me/app ghcr.io/me/app:v1
+  spinreg push -f app/spin.toml --annotation team=web ghcr.io/me/app:v1
   spinreg push oci:out:v1             (into a directory, for other tools)";
 
 #[cfg(test)]
