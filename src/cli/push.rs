@@ -45,7 +45,8 @@ pub(crate) struct Push {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     created: Option<Created>,
 
-    /// Let the manifest name files outside the application's directory, which others may not have [default: refused].
+    /// Let `files` lead outside the application's directory, to what others may not have [default: refused]. A component's
+    /// `source` may be anywhere, as in Spin.
     #[arg(long)]
     allow_outside_sources: bool,
 
