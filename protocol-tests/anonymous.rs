@@ -163,5 +163,8 @@ async fn the_tool_warns_and_hints() {
     let private = Front::before(registry.address()).guarded(&Guard::bearer("ada", "another")).start().await;
     let complaint = cli.run(["pull", "-q", &format!("{}/app:v1", private.registry())]).await.failure(4);
     assert!(complaint.contains("does not accept `ada` from `SPINREG_PASSWORD`"), "{complaint}");
-    assert!(complaint.contains("hint: `app` may be private or not exist; log in again"), "{complaint}");
+    assert!(
+        complaint.contains("hint: `app` may be private or not exist; correct `SPINREG_PASSWORD`, or unset it"),
+        "{complaint}"
+    );
 }

@@ -281,6 +281,13 @@ fn explain_missing(errors: &[ErrorEntry], place: &Place, invocation: &Invocation
 
 fn explain_unmet(unmet: &Unmet, invocation: &Invocation) -> String {
     let host = unmet.registry.as_str();
+    let again = match &unmet.tried {
+        // It goes before what a login saves.
+        Tried::Account { source, .. } if source.starts_with("`SPINREG_") => {
+            format!("correct {source}, or unset it and log in with `spinreg login {host}`")
+        }
+        _ => format!("log in again with `spinreg login {host}`"),
+    };
     match (&unmet.tried, invocation) {
         (Tried::Withheld, _) => {
             "let the registry speak HTTPS, or send credentials in the clear with `--insecure-credentials`".to_owned()
@@ -292,15 +299,13 @@ fn explain_unmet(unmet: &Unmet, invocation: &Invocation) -> String {
         (_, Invocation::Login(_)) => {
             "check user name and password; many registries want an access token as the password".to_owned()
         }
-        (Tried::Account { username, .. }, Invocation::Push(_)) if !username.is_empty() => format!(
-            "log in again with `spinreg login {host}`, as somebody who may push to `{}`{}",
-            invocation.name(),
-            scope_of_ghcr(invocation)
-        ),
-        (Tried::Account { .. }, Invocation::Pull(_)) => {
-            format!("`{}` may be private or not exist; log in again with `spinreg login {host}`", invocation.name())
+        (Tried::Account { username, .. }, Invocation::Push(_)) if !username.is_empty() => {
+            format!("{again}, as somebody who may push to `{}`{}", invocation.name(), scope_of_ghcr(invocation))
         }
-        _ => format!("log in again with `spinreg login {host}`"),
+        (Tried::Account { .. }, Invocation::Pull(_)) => {
+            format!("`{}` may be private or not exist; {again}", invocation.name())
+        }
+        _ => again,
     }
 }
 
