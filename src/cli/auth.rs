@@ -7,7 +7,7 @@ use super::failure::Problem;
 use super::options::Account;
 use super::{credentials, output};
 use crate::auth::{Answer, Environment, Sources, Testimony};
-use crate::model::{Location, Reference};
+use crate::model::{Location, ParseError, Reference};
 
 /// Look into what is known about credentials.
 #[derive(Args)]
@@ -29,6 +29,7 @@ enum AuthVerb {
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Explain {
     /// The repository: `REGISTRY/NAME`; a tag or digest makes no difference.
+    #[arg(value_parser = in_a_registry)]
     reference: Reference,
 
     #[command(flatten)]
@@ -55,6 +56,16 @@ impl Auth {
             output::line(line)?;
         }
         Ok(())
+    }
+}
+
+/// Reads a reference to a registry; a layout has no credentials.
+fn in_a_registry(text: &str) -> Result<Reference, ParseError> {
+    match text.parse()? {
+        Location::Registry(reference) => Ok(reference),
+        Location::Layout { .. } => {
+            Err(ParseError::new("repository", text, "one of a registry: a layout needs no credentials"))
+        }
     }
 }
 
@@ -105,6 +116,14 @@ mod tests {
             kind: Kind::Password,
             username: username.into(),
             place: Some(Within::Key("r.example".into())),
+        }
+    }
+
+    #[test]
+    fn a_layout_has_no_credentials() {
+        assert!(in_a_registry("ghcr.io/ada/hello:v1").is_ok());
+        for layout in ["oci:out", "oci:out:v1"] {
+            assert!(in_a_registry(layout).is_err(), "{layout}");
         }
     }
 
