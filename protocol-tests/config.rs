@@ -13,11 +13,6 @@ use crate::support::tls::Authority;
 
 const PASSWORD: &str = "correct-horse";
 
-/// Writes the configuration file where it is looked for.
-fn configure(cli: &Cli, text: &str) {
-    write(&cli.path("config/spinreg/config.toml"), text);
-}
-
 fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
     std::fs::write(path, text).expect("a file in a temporary directory");
@@ -37,11 +32,11 @@ async fn login_push_and_pull_trust_what_the_file_says() {
     let cli = Cli::new().secret(PASSWORD);
     let login = ["login", &registry, "-u", "ada", "--password-stdin"];
     cli.run_with_input(login, PASSWORD).await.failure(6);
-    configure(&cli, &format!("[host.\"{registry}\"]\nca = {}\nhttp1 = true\n", literal(&authority.file())));
+    cli.configure(&format!("[host.\"{registry}\"]\nca = {}\nhttp1 = true\n", literal(&authority.file())));
     cli.run_with_input(login, PASSWORD).await.success();
     main_job(&cli, &registry, &[]).await;
     // For everybody it is as good.
-    configure(&cli, &format!("ca = [{}]\n", literal(&authority.file())));
+    cli.configure(&format!("ca = [{}]\n", literal(&authority.file())));
     pull(&cli, &format!("{registry}/apps/static-site:v1"), &[]).await;
 }
 
@@ -51,12 +46,9 @@ async fn names_lead_where_the_file_says() {
     let front = Front::before(upstream.address()).start().await;
     let cli = Cli::new();
     let address = front.registry();
-    configure(
-        &cli,
-        &format!(
-            "[host.\"registry.test\"]\nplain_http = true\nconnect = \"{address}\"\nchunk_size = \"64KiB\"\nconcurrency = 1\n"
-        ),
-    );
+    cli.configure(&format!(
+        "[host.\"registry.test\"]\nplain_http = true\nconnect = \"{address}\"\nchunk_size = \"64KiB\"\nconcurrency = 1\n"
+    ));
     push(&cli, &app("static-site"), "registry.test/app:v1", &[]).await;
     assert!(front.wire().count("PATCH ") > 0, "{:?}", front.wire().lines());
     pull(&cli, "registry.test/app:v1", &[]).await;
@@ -74,7 +66,7 @@ async fn a_mirror_is_pulled_from() {
         )
     };
     let mirror_name = mirror.address().to_string();
-    configure(&cli, &hosts(&mirror_name, "replace"));
+    cli.configure(&hosts(&mirror_name, "replace"));
     let digest = push(&cli, &app("static-site"), "registry.test/app:v1", &[]).await;
     let asked = mirror.wire().lines();
     assert!(asked.is_empty(), "a push is not the mirror's: {asked:?}");
@@ -88,7 +80,7 @@ async fn a_mirror_is_pulled_from() {
     // A mirror that is away is told of, once, and the registry itself asked.
     let nobody = crate::support::listen::closed_port().await.to_string();
     let text = hosts(&nobody, "fallback") + "[network]\nbackoff_max = \"1ms\"\n";
-    configure(&cli, &text);
+    cli.configure(&text);
     let run = cli.run(["pull", "registry.test/app:v1", "--cache-dir", "other"]).await;
     let warnings = run.stderr.matches("warning: the mirror `").count();
     assert_eq!(warnings, 1, "{run}");
@@ -98,7 +90,7 @@ async fn a_mirror_is_pulled_from() {
 #[tokio::test]
 async fn mistakes_in_the_file_are_told_with_their_place() {
     let cli = Cli::new();
-    configure(&cli, "[network]\nconnect_timeout = \"5 parsecs\"\n");
+    cli.configure("[network]\nconnect_timeout = \"5 parsecs\"\n");
     for command in [&["pull", "127.0.0.1:9/app"][..], &["login", "127.0.0.1:9", "-u", "a", "-p", "b"]] {
         let complaint = cli.run(command).await.failure(2);
         assert!(complaint.contains("config.toml:2:19: the duration `5 parsecs` has to be"), "{complaint}");

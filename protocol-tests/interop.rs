@@ -89,15 +89,13 @@ async fn through_tinyproxy(name: &str) {
             let foreign = Foreign::distribution(name, door, &speech).await;
             let proxy = Tinyproxy::start(foreign.address()).await;
             let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
-            let configuration = cli.path("config/spinreg/config.toml");
-            std::fs::create_dir_all(configuration.parent().expect("a directory")).expect("a directory");
             let (address, ca) = (foreign.address(), authority.file());
             let text = format!(
                 "ca = '{}'\n[host.\"registry.test\"]\nconnect = \"{address}\"\nplain_http = {}\n",
                 ca.display(),
                 !secure,
             );
-            std::fs::write(configuration, text).expect("a file in a temporary directory");
+            cli.configure(&text);
             let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
             // Behind a proxy nothing is loopback: a password over plain HTTP has to be asked for.
             let flags: &[&str] = if secure { &[] } else { &["--insecure-credentials"] };
@@ -215,14 +213,12 @@ async fn registries_behind_tinyproxy() {
     let proxy = Tinyproxy::start(front.registry().parse().expect("an address")).await;
 
     let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
-    let configuration = cli.path("config/spinreg/config.toml");
-    std::fs::create_dir_all(configuration.parent().expect("a directory")).expect("a directory");
     let text = format!(
         "[host.\"registry.test\"]\nconnect = \"{}\"\nca = '{}'\n[host.\"plain.test\"]\nplain_http = true\n",
         secure.address(),
         authority.file().display(),
     );
-    std::fs::write(configuration, text).expect("a file in a temporary directory");
+    cli.configure(&text);
 
     let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
     login(&cli, "registry.test", &[]).await;

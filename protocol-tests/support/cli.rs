@@ -58,6 +58,13 @@ impl Cli {
         self.home.path().join(path)
     }
 
+    /// Writes the tool's configuration file where it looks for it.
+    pub(crate) fn configure(&self, text: &str) {
+        let folder = self.path("config/spinreg");
+        std::fs::create_dir_all(&folder).expect("a directory in a temporary directory");
+        std::fs::write(folder.join("config.toml"), text).expect("a file in a temporary directory");
+    }
+
     /// Runs the tool with these arguments, in `work`.
     pub(crate) async fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         self.start(arguments, None).wait().await
