@@ -7,12 +7,12 @@ use bytes::Bytes;
 use spinreg::auth::{Credential, Found, Given, Secret};
 use spinreg::content::{Blob, Pushed, Target as _};
 use spinreg::model::{MediaType, Registry};
-use spinreg::registry::{Mounts, Repository, Uploads};
+use spinreg::registry::{Client, Mounts, Repository, Uploads};
 
 use crate::support::cli::{Cli, Run};
 use crate::support::profiles::play::{Account, Attempt, Expected, Kind, Played};
 use crate::support::profiles::{all, named};
-use crate::support::repository::plain;
+use crate::support::repository::options;
 use crate::support::scenario::{app, assert_cached, pull, push};
 use crate::support::{files_below, root};
 
@@ -27,27 +27,22 @@ impl Desk {
     async fn new(name: &str) -> Self {
         let profile = named(name);
         let played = profile.start().await;
-        let cli = profile.account.iter().fold(Cli::new(), |cli, account| cli.secret(account.secret));
+        let cli = profile.account.iter().fold(visitor(&played), |cli, account| cli.secret(account.secret));
         let desk = Self { cli, played, account: profile.account };
         desk.log_in().await;
         desk
     }
 
-    /// Returns the registry's name as references have it. The one place that knows where profiles are played.
-    fn registry(&self) -> String {
-        self.played.registry_name()
-    }
-
     fn reference(&self, rest: &str) -> String {
-        format!("{}/{rest}", self.registry())
+        format!("{}/{rest}", self.played.name())
     }
 
     async fn log_in(&self) {
-        let registry = self.registry();
+        let registry = self.played.name();
         match self.account {
             None => {}
             Some(Account { username, secret, kind: Kind::Password, .. }) => {
-                let login = [&["login", &registry, "-u", username, "--password-stdin"], &*self.flags()].concat();
+                let login = ["login", registry, "-u", username, "--password-stdin"];
                 let printed = self.cli.run_with_input(login, secret).await.success();
                 assert_eq!(printed, format!("Successfully logged in as {username} to registry {registry}\n"));
             }
@@ -62,22 +57,12 @@ impl Desk {
         }
     }
 
-    /// Returns what the command line needs so that the registry's certificate is believed.
-    fn flags(&self) -> Vec<&'static str> {
-        match &self.played.authority {
-            None => Vec::new(),
-            // A flag's value lives as long as the test's process: there is one for each profile over TLS.
-            Some(authority) => vec!["--ca-file", authority.file().display().to_string().leak()],
-        }
-    }
-
     async fn push_and_pull(&self, application: &str, repository: &str) {
-        let flags = self.flags();
         let reference = self.reference(&format!("{repository}:v1"));
-        let digest = push(&self.cli, &app(application), &reference, &flags).await;
-        assert_eq!(push(&self.cli, &app(application), &reference, &flags).await, digest, "an unchanged push");
-        pull(&self.cli, &reference, &flags).await;
-        assert_cached(&self.cli, &format!("{}/{repository}/v1", self.registry()), application);
+        let digest = push(&self.cli, &app(application), &reference, &[]).await;
+        assert_eq!(push(&self.cli, &app(application), &reference, &[]).await, digest, "an unchanged push");
+        pull(&self.cli, &reference, &[]).await;
+        assert_cached(&self.cli, &self.reference(&format!("{repository}/v1")), application);
     }
 
     async fn attempt(&self, expected: &Expected) -> Run {
@@ -86,13 +71,12 @@ impl Desk {
             Attempt::PushOther => app("inline-trigger"),
             _ => app("static-site"),
         };
-        let command = match expected.attempt {
+        let arguments = match expected.attempt {
             Attempt::Pull | Attempt::AnonymousPull => vec!["pull", &reference],
             Attempt::Push | Attempt::PushOther => vec!["push", "-f", &path, &reference],
         };
-        let arguments = [&command[..], &self.flags()].concat();
         match expected.attempt {
-            Attempt::AnonymousPull => Cli::new().run(arguments).await,
+            Attempt::AnonymousPull => visitor(&self.played).run(arguments).await,
             _ => self.cli.run(arguments).await,
         }
     }
@@ -107,18 +91,34 @@ impl Desk {
 
     /// Returns a repository for pushing, as the library sees it.
     fn repository(&self, name: &str) -> Repository {
-        let registry: Registry = self.registry().parse().expect("a registry");
+        let registry: Registry = self.played.name().parse().expect("a registry");
+        let mut options = options();
+        options.tls.ca_files.push(self.played.authority.file());
+        let builder =
+            self.played.names().iter().fold(Client::builder().transport(options), |builder, (name, address)| {
+                builder.connect_to(&name.parse().expect("a name"), *address)
+            });
         let builder = match self.account {
             Some(Account { username, secret, kind: Kind::Password, .. }) => {
                 let credential = Credential::Password { username: username.to_owned(), secret: Secret::new(secret) };
                 let found = Found { credential, source: "the test".to_owned() };
-                plain().keychain(Arc::new(Given::new(registry.clone(), found)))
+                builder.keychain(Arc::new(Given::new(registry.clone(), found)))
             }
-            _ => plain(),
+            _ => builder,
         };
         let client = builder.build().expect("options that fit");
         client.open(&registry, &name.parse().expect("a name")).for_push()
     }
+}
+
+/// Returns a tool that finds the registry, and its token service and storage, by their names.
+fn visitor(played: &Played) -> Cli {
+    let cli = Cli::new();
+    let hosts =
+        played.names().into_iter().map(|(name, address)| format!("[host.\"{name}\"]\nconnect = \"{address}\"\n"));
+    let ca = format!("ca = ['{}']\n", played.authority.file().display());
+    cli.configure(&[ca].into_iter().chain(hosts).collect::<String>());
+    cli
 }
 
 /// Pushes and pulls at one profile, and then does what does not work there.

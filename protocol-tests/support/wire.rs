@@ -139,6 +139,7 @@ fn what_differs_from_run_to_run_is_left_out() {
     for (target, expected) in [
         ("/v2/app/manifests/v1", "/v2/app/manifests/v1"),
         ("http://127.0.0.1:4711/v2/", "/v2/"),
+        ("https://registry.test/v2/", "/v2/"),
         ("/v2/app/blobs/uploads/", "/v2/app/blobs/uploads/"),
         ("/v2/app/blobs/uploads/?mount=sha256:ab&from=b", "/v2/app/blobs/uploads/?mount=sha256:ab&from=b"),
         (

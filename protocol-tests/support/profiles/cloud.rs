@@ -12,25 +12,25 @@ pub(super) fn profiles() -> Vec<Profile> {
     let key = "{\n  \"type\": \"service_account\",\n  \"private_key\": \"no:real-key\"\n}";
     vec![
         // Q3: opaque tokens; nobody says how long they live.
-        Profile::plain("ghcr", GHCR).guarded("octocat", "ghp_profiles", Guard::bearer).expecting([
+        Profile::open("ghcr", GHCR).guarded("octocat", "ghp_profiles", Guard::bearer).expecting([
             Expected::pull("apps/static-site:absent", 3, "manifest `absent`"),
             Expected::pull("nobody/app:v1", 4, "may be private or not exist"),
             Expected::push("unlinked/app:v1", 4, "permission_denied: write_package"),
         ]),
-        Profile::plain("ecr", ECR).guarded("AWS", "ecr-password-of-12-hours", Guard::basic).expecting([
+        Profile::open("ecr", ECR).guarded("AWS", "ecr-password-of-12-hours", Guard::basic).expecting([
             Expected::pull("apps/static-site:absent", 3, "manifest `absent`"),
             Expected::push("not-created/app:v1", 3, "create the repository"),
             Expected::push_other("apps/static-site:v1", 1, "push under a new tag"),
         ]),
-        Profile::plain("acr", ACR)
+        Profile::open("acr", ACR)
             .guarded("00000000-0000-0000-0000-000000000000", "acr-refresh-token", |user, secret| {
                 Guard::bearer(user, "no password at all").refresh_token(secret).token_field("access_token")
             })
             .by_identity()
             .with_storage(),
         // Q19: the password has lines and colons.
-        Profile::plain("gar", GAR).guarded("_json_key", key, Guard::bearer),
-        Profile::plain("digitalocean", DIGITALOCEAN).guarded("me@example.org", "dop_v1_profiles", Guard::bearer),
+        Profile::open("gar", GAR).guarded("_json_key", key, Guard::bearer),
+        Profile::open("digitalocean", DIGITALOCEAN).guarded("me@example.org", "dop_v1_profiles", Guard::bearer),
     ]
 }
 

@@ -11,34 +11,29 @@ use super::storage;
 
 pub(super) fn profiles() -> Vec<Profile> {
     vec![
-        Profile::plain("docker-hub", DOCKER_HUB)
+        Profile::open("docker-hub", DOCKER_HUB)
             .guarded("moby", "dckr_pat_profiles", |user, secret| Guard::bearer(user, secret).expires_in(300))
+            // Q20: the token service has a name of its own.
+            .with_token_service()
             .expecting([
                 Expected::pull("apps/static-site:absent", 3, "manifest `absent`"),
                 Expected::pull("limited/app:v1", 1, "limits how often it is asked"),
             ]),
-        Profile::plain("gitlab", GITLAB)
+        Profile::open("gitlab", GITLAB)
             .guarded("gitlab-ci-token", "glcbt-profiles", |user, secret| Guard::bearer(user, secret).expires_in(300))
             .expecting([
                 Expected::pull("apps/static-site:absent", 3, "manifest `absent`"),
                 Expected::push("no-project/app:v1", 4, "somebody who may push to `no-project/app`"),
             ]),
-        Profile::plain("quay", QUAY).guarded("org+robot", "quay-robot-token", Guard::bearer).with_storage(),
-        Profile::plain("aliyun", ALIYUN).guarded("me@1234567890123456", "aliyun-password", Guard::bearer),
-        Profile::plain("r2", R2)
+        Profile::open("quay", QUAY).guarded("org+robot", "quay-robot-token", Guard::bearer).with_storage(),
+        Profile::open("aliyun", ALIYUN).guarded("me@1234567890123456", "aliyun-password", Guard::bearer),
+        Profile::open("r2", R2)
             .guarded("v1", "r2-worker-password", Guard::basic)
             .pushing(&["apps/static-site", "proxied/static-site"]),
     ]
 }
 
 const DOCKER_HUB: &[Rule] = &[
-    // Q20: the token service has a name of its own.
-    Rule::after("Q20", "* /v2/*", |_, answer| {
-        let challenge = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok());
-        if let Some(challenge) = challenge.map(|text| text.replace("//127.0.0.1:", "//localhost:")) {
-            set(answer, "www-authenticate", &challenge);
-        }
-    }),
     // Q20: 429 without a word about when to come back.
     Rule::instead("Q20", "HEAD /v2/*", |asked| {
         (asked.stage.turn("limited heads") <= 2).then(|| Reply::status(429).body("Too Many Requests (HAP429).\n"))

@@ -10,15 +10,15 @@ use super::rule::{Asked, Rule};
 
 pub(super) fn profiles() -> Vec<Profile> {
     vec![
-        Profile::plain("harbor", HARBOR).guarded("robot$project+ci", "harbor-robot-secret", Guard::bearer).expecting([
+        Profile::open("harbor", HARBOR).guarded("robot$project+ci", "harbor-robot-secret", Guard::bearer).expecting([
             Expected::pull("apps/static-site:absent", 3, "manifest `absent`"),
             Expected::anonymous_pull("apps/static-site:v1", 1, "is there a proxy or a login page before it"),
         ]),
-        Profile::plain("jfrog", JFROG)
+        Profile::open("jfrog", JFROG)
             .guarded("deployer", "jfrog-reference-token", Guard::basic)
             .expecting([Expected::pull("apps/static-site:absent", 4, "may be private or not exist")]),
-        Profile::plain("nexus", NEXUS).guarded("admin", "nexus-password", Guard::basic).over_tls(),
-        Profile::plain("zot", ZOT),
+        Profile::open("nexus", NEXUS).guarded("admin", "nexus-password", Guard::basic).at_port(8443),
+        Profile::open("zot", ZOT),
     ]
 }
 
@@ -64,15 +64,16 @@ const JFROG: &[Rule] = &[
 
 const NEXUS: &[Rule] = &[
     // Q30: behind the proxy that speaks TLS it knows neither the scheme nor the port.
-    Rule::after("Q30", "* /v2/*", |_, answer| {
+    Rule::after("Q30", "* /v2/*", |asked, answer| {
         let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
         let Some(location) = location else { return };
         let path = match location.split_once("://") {
             Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
             None => location,
         };
-        let downgraded = format!("http://localhost{path}");
-        set(answer, "location", &downgraded);
+        let host = asked.stage.origin.trim_start_matches("https://");
+        let host = host.split_once(':').map_or(host, |(host, _)| host);
+        set(answer, "location", &format!("http://{host}{path}"));
     }),
 ];
 

@@ -1,7 +1,10 @@
 //! Profiles at work: a real server that stands before our own registry and keeps the rules of another.
+//!
+//! It has a name as the real one has, which ends in `.test` and is never resolved, a certificate for it, and listens on
+//! loopback: whoever wants to talk to it connects the name to the address.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -14,7 +17,7 @@ use super::super::guard::Guard;
 use super::super::listen::{Connection, Handler, Hangup, Listener, collect};
 use super::super::pattern::target;
 use super::super::registry::Embedded;
-use super::super::reply::Names;
+use super::super::reply::{Names, Reply};
 use super::super::tls::Authority;
 use super::super::wire::Wire;
 use super::rule::{Act, Answer, Asked, Rule, Stage};
@@ -27,8 +30,12 @@ pub(crate) struct Profile {
     pub(crate) name: &'static str,
     /// Who may use it; absent where nobody has to say who they are.
     pub(crate) account: Option<Account>,
-    pub(crate) speech: Speech,
-    pub(crate) storage: Keeps,
+    /// The port in its name, where it is not the usual one.
+    port: Option<u16>,
+    /// Where the token service is.
+    tokens: Place,
+    /// Where the blobs are.
+    storage: Place,
     pub(crate) rules: &'static [Rule],
     /// The repositories that the application is pushed to.
     pub(crate) repositories: &'static [&'static str],
@@ -96,28 +103,24 @@ impl Expected {
     }
 }
 
-/// How a registry speaks.
+/// Where a part of a registry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speech {
-    Plain,
-    Tls,
-}
-
-/// Where a registry keeps blobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keeps {
+enum Place {
+    /// At the registry's own name.
     Here,
+    /// At another one.
     Elsewhere,
 }
 
 impl Profile {
     /// An open registry.
-    pub(super) fn plain(name: &'static str, rules: &'static [Rule]) -> Self {
+    pub(super) fn open(name: &'static str, rules: &'static [Rule]) -> Self {
         Self {
             name,
             account: None,
-            speech: Speech::Plain,
-            storage: Keeps::Here,
+            port: None,
+            tokens: Place::Here,
+            storage: Place::Here,
             rules,
             repositories: &["apps/static-site"],
             expected: vec![Expected::pull("apps/static-site:absent", 3, "manifest `absent`")],
@@ -136,11 +139,17 @@ impl Profile {
 
     /// Keeps blobs at an origin of their own, which wants no credentials.
     pub(super) fn with_storage(self) -> Self {
-        Self { storage: Keeps::Elsewhere, ..self }
+        Self { storage: Place::Elsewhere, ..self }
     }
 
-    pub(super) fn over_tls(self) -> Self {
-        Self { speech: Speech::Tls, ..self }
+    /// Gives out tokens at an origin of their own.
+    pub(super) fn with_token_service(self) -> Self {
+        Self { tokens: Place::Elsewhere, ..self }
+    }
+
+    /// Has a port in its name.
+    pub(super) fn at_port(self, port: u16) -> Self {
+        Self { port: Some(port), ..self }
     }
 
     pub(super) fn pushing(self, repositories: &'static [&'static str]) -> Self {
@@ -153,55 +162,66 @@ impl Profile {
 
     /// Starts to play.
     pub(crate) async fn start(&self) -> Played {
-        let registry = Embedded::start().await;
-        let authority = (self.speech == Speech::Tls).then(Authority::new);
+        let (registry, authority) = (Embedded::start().await, Authority::new());
+        let host = format!("{}.test", self.name);
+        let tokens = match self.tokens {
+            Place::Here => None,
+            Place::Elsewhere => Some(format!("auth.{host}")),
+        };
         let storage = match self.storage {
-            Keeps::Here => None,
-            Keeps::Elsewhere => Some(Storage::start(registry.address(), authority.as_ref()).await),
+            Place::Here => None,
+            Place::Elsewhere => Some(Storage::start(&format!("storage.{host}"), registry.address(), &authority).await),
         };
-        let door = Door(Arc::new(Inner {
-            upstream: registry.address(),
-            rules: self.rules,
-            wire: Wire::new(),
-            stage: OnceLock::new(),
-        }));
-        let listener = match &authority {
-            None => Listener::plain(door.clone()).await,
-            Some(authority) => Listener::tls(door.clone(), authority.server()).await,
+        let name = self.port.map_or(host.clone(), |port| format!("{host}:{port}"));
+        let origin = format!("https://{name}");
+        let stage = Stage {
+            tokens: tokens.as_ref().map_or(origin.clone(), |tokens| format!("https://{tokens}")),
+            origin,
+            storage: storage.as_ref().map(|storage| storage.origin().to_owned()),
+            guard: self.account.map(|account| (account.guard)(account.username, account.secret)),
+            book: Mutex::default(),
         };
-        let guard = self.account.map(|account| (account.guard)(account.username, account.secret));
-        let stage = Stage::new(listener.origin(), storage.as_ref().map(Storage::origin), guard);
-        assert!(door.0.stage.set(stage).is_ok(), "a profile starts once");
-        Played { registry, storage, authority, listener, door }
+        let inner = Inner { upstream: registry.address(), rules: self.rules, wire: Wire::new(), stage };
+        let door = Door(Arc::new(inner));
+        let certified: Vec<_> = [Some(&host), tokens.as_ref()].into_iter().flatten().map(String::as_str).collect();
+        let listener = Listener::tls(door.clone(), authority.server_named(&certified, PROTOCOLS)).await;
+        Played { _registry: registry, name, tokens, storage, authority, listener, door }
     }
 }
 
 /// A profile at work.
 pub(crate) struct Played {
-    pub(crate) registry: Embedded,
+    _registry: Embedded,
+    name: String,
+    tokens: Option<String>,
     pub(crate) storage: Option<Storage>,
-    pub(crate) authority: Option<Authority>,
+    pub(crate) authority: Authority,
     listener: Listener,
     door: Door,
 }
 
 impl Played {
     /// Returns the name of the registry as references have it.
-    pub(crate) fn registry_name(&self) -> String {
-        let origin = self.listener.origin();
-        origin.split_once("://").map_or(origin.clone(), |(_, host)| host.to_owned())
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns every name that the registry has or sends people to, and the address to connect it to.
+    pub(crate) fn names(&self) -> Vec<(&str, SocketAddr)> {
+        let own = [Some(&self.name), self.tokens.as_ref()].into_iter().flatten();
+        let own = own.map(|name| (name.as_str(), self.listener.address()));
+        let storage = self.storage.iter().map(|storage| (host(storage.origin()), storage.address()));
+        own.chain(storage).collect()
     }
 
     /// Returns what went by.
     pub(crate) fn wire(&self) -> &Wire {
         &self.door.0.wire
     }
-
-    /// Returns what the rules share.
-    pub(crate) fn stage(&self) -> &Stage {
-        self.door.0.stage()
-    }
 }
+
+/// What is agreed on in the handshake.
+pub(super) const PROTOCOLS: &[&str] = &["h2", "http/1.1"];
 
 #[derive(Clone)]
 struct Door(Arc<Inner>);
@@ -210,14 +230,10 @@ struct Inner {
     upstream: SocketAddr,
     rules: &'static [Rule],
     wire: Wire,
-    stage: OnceLock<Stage>,
+    stage: Stage,
 }
 
 impl Inner {
-    fn stage(&self) -> &Stage {
-        self.stage.get().expect("nobody knows the port before the stage is set")
-    }
-
     async fn answer(
         &self,
         asked: &Asked<'_>,
@@ -226,16 +242,21 @@ impl Inner {
     ) -> Result<Response<Body>, Hangup> {
         let rules = || self.rules.iter().filter(|rule| rule.is_about(asked.method, asked.target));
         let replies = || rules().find_map(|rule| if let Act::Instead(act) = rule.play { act(asked) } else { None });
-        let guard = self.stage().guard.as_ref();
+        let guard = self.stage.guard.as_ref();
         let is_token = guard.is_some_and(|guard| guard.serves(uri));
+        let origin = if is_token { &self.stage.tokens } else { &self.stage.origin };
+        if asked.host(uri) != host(origin) {
+            // Whoever comes by another name has mixed up two hosts.
+            return Reply::status(421).play(asked.method, &Names::default(), connection).await;
+        }
         let refused = match guard {
-            Some(guard) if !is_token => guard.check(asked.method, uri, asked.headers, &self.stage().origin).await,
+            Some(guard) if !is_token => guard.check(asked.method, uri, asked.headers, &self.stage.tokens).await,
             _ => None,
         };
         let answer = match refused {
             Some(refused) => refused,
             None => match replies() {
-                Some(reply) => return reply.play(asked.method, &Names::of(&self.stage().origin), connection).await,
+                Some(reply) => return reply.play(asked.method, &Names::of(&self.stage.origin), connection).await,
                 None if is_token => {
                     let guard = guard.expect("there is a token service");
                     guard.token(asked.method, uri, asked.headers, asked.body)
@@ -282,10 +303,15 @@ impl Handler for Door {
             target: target(&head.uri),
             headers: &head.headers,
             body: &body,
-            stage: inner.stage(),
+            stage: &inner.stage,
         };
         let answer = inner.answer(&asked, &head.uri, connection).await?;
         inner.wire.record(&head.method, &head.uri, &head.headers, answer.status());
         Ok(answer)
     }
+}
+
+/// Returns the host, and the port where there is one, of an origin.
+fn host(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, Uri};
 
 use super::super::guard::Guard;
 use super::super::pattern::Pattern;
@@ -65,6 +65,11 @@ impl Asked<'_> {
         self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
 
+    /// Returns the host that is asked, and its port where there is one, as the request has them.
+    pub(crate) fn host<'a>(&'a self, uri: &'a Uri) -> &'a str {
+        uri.authority().map_or_else(|| self.header("host"), |authority| authority.as_str())
+    }
+
     /// Returns a header as text; absent is empty.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
@@ -89,18 +94,17 @@ impl Asked<'_> {
 
 /// What the rules of one registry share.
 pub(crate) struct Stage {
+    /// `https://` and the registry's name, with its port where that is not the usual one.
     pub(crate) origin: String,
+    /// The origin of the token service; mostly the same.
+    pub(crate) tokens: String,
     /// The origin that has the blobs, where that is another one.
     pub(crate) storage: Option<String>,
     pub(crate) guard: Option<Guard>,
-    book: Mutex<BTreeMap<String, u64>>,
+    pub(super) book: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Stage {
-    pub(crate) fn new(origin: String, storage: Option<String>, guard: Option<Guard>) -> Self {
-        Self { origin, storage, guard, book: Mutex::default() }
-    }
-
     /// Counts: 1, 2, 3 …
     pub(crate) fn turn(&self, what: &str) -> u64 {
         let mut book = self.book.lock().expect("no test panics in here");

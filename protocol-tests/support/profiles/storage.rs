@@ -13,9 +13,11 @@ use super::super::listen::{Connection, Handler, Hangup, Listener};
 use super::super::pattern::target;
 use super::super::reply::{Names, Reply};
 use super::super::tls::Authority;
+use super::play::PROTOCOLS;
 
 /// A storage service at work.
 pub(crate) struct Storage {
+    origin: String,
     listener: Listener,
     shelf: Shelf,
 }
@@ -28,18 +30,20 @@ struct Shelf {
 }
 
 impl Storage {
-    /// Starts it over the blobs of the registry at `upstream`.
-    pub(super) async fn start(upstream: SocketAddr, authority: Option<&Authority>) -> Self {
+    /// Starts it under a name, over the blobs of the registry at `upstream`.
+    pub(super) async fn start(name: &str, upstream: SocketAddr, authority: &Authority) -> Self {
         let shelf = Shelf { upstream, served: Arc::default(), leaked: Arc::default() };
-        let listener = match authority {
-            None => Listener::plain(shelf.clone()).await,
-            Some(authority) => Listener::tls(shelf.clone(), authority.server()).await,
-        };
-        Self { listener, shelf }
+        let listener = Listener::tls(shelf.clone(), authority.server_named(&[name], PROTOCOLS)).await;
+        Self { origin: format!("https://{name}"), listener, shelf }
     }
 
-    pub(super) fn origin(&self) -> String {
-        self.listener.origin()
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Returns where it listens, whatever it is called.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listener.address()
     }
 
     /// Returns how many blobs were served.
