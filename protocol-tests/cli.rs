@@ -238,7 +238,15 @@ async fn a_reader_who_leaves_is_no_failure_and_a_full_disk_is() {
     let output = run(full.into()).await;
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{complaint}");
-    assert!(complaint.contains("cannot write `standard output`"), "{complaint}");
+    assert!(complaint.contains("cannot write `standard output`") && !complaint.contains("make room"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_not_served() {
+    let cli = Cli::new();
+    std::fs::write(cli.path("work/file"), "in the way").expect("a file in a temporary directory");
+    let complaint = cli.run(["serve", "--dir", "file/registry", "--listen", "127.0.0.1:0"]).await.failure(1);
+    assert!(complaint.contains("`file/registry`"), "{complaint}");
 }
 
 /// Makes an application of one component in `work` and returns its directory.

@@ -2,11 +2,13 @@
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
 use super::misuse::Misuse;
+use super::output;
 use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
@@ -237,6 +239,9 @@ fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
         AddrInUse, AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
         StorageFull,
     };
+    if failure.path == Path::new(output::STANDARD_OUTPUT) {
+        return Some("the result could not be handed on, but what was asked for is done".to_owned());
+    }
     let path = failure.path.display();
     let kept = if matches!(invocation, Invocation::Pull(_)) { "; what has arrived is kept" } else { "" };
     match (failure.source.kind(), invocation) {

@@ -12,10 +12,13 @@ use crate::error::Error;
 pub(crate) fn line(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", STANDARD_OUTPUT, error)),
         _ => Ok(()),
     }
 }
+
+/// What stands for a path where standard output could not be written.
+pub(crate) const STANDARD_OUTPUT: &str = "standard output";
 
 /// Prints one line for people on standard error; where nobody listens, nothing is lost.
 pub(crate) fn remark(text: &str) {

@@ -10,6 +10,7 @@ use super::failure::Problem;
 use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::output;
+use crate::disk;
 use crate::serve::{Exchange, Registry, Server, ServerOptions};
 
 /// Run a registry on this computer.
@@ -37,6 +38,8 @@ impl Serve {
         if !self.listen.ip().is_loopback() && !self.insecure_listen {
             return Err(Misuse::OpenListener(self.listen).into());
         }
+        // Better now than at the first push, which would be somebody else's.
+        disk::create_dirs(&self.dir)?;
         let registry = Registry::open(self.dir.as_path()).await?;
         let mut options = ServerOptions::default();
         if !context.quiet {
