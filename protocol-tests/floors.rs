@@ -20,7 +20,24 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("copy/endpoint.rs", &["registry", "store", "content", "error", "model"]),
     ("spin", &["store", "disk", "content", "error", "model"]),
     ("serve", &["store", "content", "error", "model"]),
-    ("cli", &["serve", "spin", "copy", "registry", "store", "auth", "transport", "disk", "content", "error", "model"]),
+    ("conformance", &["auth", "transport", "content", "error", "model"]),
+    (
+        "cli",
+        &[
+            "conformance",
+            "serve",
+            "spin",
+            "copy",
+            "registry",
+            "store",
+            "auth",
+            "transport",
+            "disk",
+            "content",
+            "error",
+            "model",
+        ],
+    ),
     ("main.rs", &["cli"]),
 ];
 

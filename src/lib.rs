@@ -14,7 +14,7 @@
 //!
 //! ```text
 //!  roof   cli
-//!   6    spin      serve
+//!   6    spin      serve     conformance
 //!   5    copy
 //!   4    registry              store
 //!   3    auth
@@ -39,9 +39,11 @@
 //! | `copy` | content, error, model; its `endpoint` also registry and store |
 //! | `spin` | store, disk, content, error, model |
 //! | `serve` | store, content, error, model |
+//! | `conformance` | auth, transport, content, error, model |
 //! | `cli` | everything |
 //!
-//! `serve` and `registry` share types and never logic, so that a test between them is evidence.
+//! `serve` and `registry` share types and never logic, so that a test between them is evidence; `conformance` uses
+//! neither, so that it can judge both.
 //!
 //! # Defaults and why
 //!
@@ -81,6 +83,8 @@ pub mod transport;
 #[cfg(feature = "spin")]
 pub mod spin;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "serve")]
 pub mod serve;
 

@@ -1,0 +1,14 @@
+//! Judging any registry by the OCI distribution specification.
+//!
+//! Two layers of verdict come out of one run. The *official* one speaks the terms of the conformance suite of the
+//! specification: the same steps, 28 [`Api`]s, 24 [`DataSet`]s and the same words. The *precise* one is a list of
+//! [`Check`]s, each of which tests one sentence of the specification and says which.
+//!
+//! Nothing of `registry` or `serve` is used here, so that both can be judged: requests are made through `auth` and
+//! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
+
+mod record;
+mod verdict;
+
+pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
+pub use verdict::{Api, DataSet, Status};
