@@ -53,6 +53,11 @@ fn app(client: &Client, name: &str) -> Repository {
     client.repository(&format!("{name}/team/app:v1").parse().expect("a reference"))
 }
 
+/// Speaks plain HTTP to `address` for a name.
+fn plainly(address: SocketAddr) -> impl Fn(&mut HostConfig) {
+    move |host| (host.protection, host.connect) = (Some(Protection::Plain), Some(address))
+}
+
 fn v1() -> Identifier {
     Identifier::Tag("v1".parse().expect("a tag"))
 }
@@ -95,13 +100,56 @@ async fn a_connected_name_is_no_part_of_this_machine() {
         .on("HEAD /v2/team/app/manifests/v1", Reply::status(307).header("location", "http://127.0.0.1:9/"))
         .start()
         .await;
-    let plain = |host: &mut HostConfig| {
-        (host.protection, host.connect) = (Some(Protection::Plain), Some(script.address()));
-    };
-    let client = client(|client| client.hosts(hosts([("registry.test", &plain)])));
+    let client = client(|client| client.hosts(hosts([("registry.test", &plainly(script.address()))])));
     let error = app(&client, "registry.test").resolve(&v1()).await.expect_err("refused");
     assert!(matches!(error, Error::Protocol(_)) && error.to_string().contains("this machine"), "{error}");
     script.finish();
+}
+
+/// The session of an upload was opened wherever the registry said.
+#[tokio::test]
+async fn r3_an_upload_of_a_connected_name_does_not_lead_to_this_machine() {
+    let inside = Script::new().start().await;
+    for location in [inside.uri("/u").to_string(), "http://169.254.169.254/u".into(), "http://10.0.0.1/u".into()] {
+        let script = Script::new()
+            .on("HEAD /v2/team/app/blobs/*", Reply::status(404))
+            .on("POST /v2/team/app/blobs/uploads/", Reply::status(202).header("location", &location))
+            .start()
+            .await;
+        let client = client(|client| client.hosts(hosts([("registry.test", &plainly(script.address()))])));
+        let blob = Blob::from_bytes(MediaType::OCTET_STREAM, "content");
+        let error = app(&client, "registry.test").for_push().push_blob(&blob).await.expect_err("refused");
+        let (said, why) = (error.to_string(), std::error::Error::source(&error).map(ToString::to_string));
+        assert!(said.contains("the `Location` of the upload session leads nowhere"), "{location}: {said}");
+        assert!(why.is_some_and(|why| why.contains("it leads to ")), "{location}: {said}");
+        script.finish();
+    }
+    inside.finish();
+}
+
+/// The first half may come from storage, and the way to the second half is judged anew.
+#[tokio::test]
+async fn a_download_that_goes_on_is_not_led_to_this_machine() {
+    let (bytes, inside) = (Bytes::from_static(b"0123456789"), Script::new().start().await);
+    let storage = Script::new().on("GET /blob", Reply::ok(bytes.clone()).cut_after(4, End::Close)).start().await;
+    let script = Script::new()
+        .on("GET /v2/team/app/blobs/*", Reply::redirect(307, "http://storage.test/blob"))
+        .on("GET /v2/team/app/blobs/*", Reply::redirect(307, inside.uri("/blob").to_string()))
+        .with("range", "bytes=4-")
+        .start()
+        .await;
+    let client = client(|client| {
+        let [registry, storage] = [script.address(), storage.address()].map(plainly);
+        client.hosts(hosts([("registry.test", &registry), ("storage.test", &storage)]))
+    });
+    let blob = app(&client, "registry.test").blob(&Descriptor::of(MediaType::OCTET_STREAM, &bytes));
+    let (read, end) = crate::support::client::read(blob.open(0).await.expect("the first half")).await;
+    assert_eq!(read, bytes.slice(..4));
+    let error = end.expect_err("refused");
+    assert!(error.to_string().contains("the redirect leads to this machine"), "{error}");
+    for script in [script, storage, inside] {
+        script.finish();
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ impl Upload {
 
     /// Says whether it goes on after this answer, and whether that needs a wait.
     pub fn answered(&mut self, base: &Uri, status: StatusCode, headers: &HeaderMap) -> (bool, bool) {
-        let verdict = self.0.answered(&Answer::read(base, status, headers));
+        let verdict = self.0.answered(&Answer::read(base, None, status, headers));
         (matches!(verdict, Verdict::Go | Verdict::Wait), verdict == Verdict::Wait)
     }
 

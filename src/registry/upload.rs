@@ -16,7 +16,7 @@ use crate::auth::{Actions, Scope, Scopes};
 use crate::content::{Blob, Body, Pushed};
 use crate::error::{Error, RequestLine};
 use crate::model::Registry;
-use crate::transport::{Budget, FinalUri, Payload, Policy, Traffic, headers};
+use crate::transport::{Budget, FinalUri, Payload, Policy, Traffic, headers, peer};
 
 /// How blobs go up, where a registry needs to be treated specially. The default suits nearly all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,7 +187,7 @@ impl Upload<'_> {
     /// Lets the plan judge an answer.
     async fn judge(&mut self, line: RequestLine, response: Response<Body>) -> Result<(), Error> {
         let asked = headers::retry_after(response.headers(), SystemTime::now());
-        let answer = Answer::read(line.uri.reveal(), response.status(), response.headers());
+        let answer = Answer::read(line.uri.reveal(), peer(&response), response.status(), response.headers());
         let verdict = self.plan.answered(&answer);
         if let Verdict::Broken(rule) = verdict {
             return Err(Error::protocol(line, rule));

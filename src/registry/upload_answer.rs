@@ -1,11 +1,13 @@
 //! What an answer says about an upload. Pure.
 
+use std::net::IpAddr;
+
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, LOCATION, RANGE};
 use http::{StatusCode, Uri};
 
 use super::response::{DOCKER_CONTENT_DIGEST, digest_named};
 use crate::model::{Digest, ParseError};
-use crate::transport::resolve;
+use crate::transport::{Astray, Origin, judge, resolve};
 
 /// An answer to one of the requests of an upload, as far as it matters. Nothing in it is trusted yet.
 #[derive(Clone, Debug)]
@@ -30,8 +32,8 @@ pub(super) struct Answer {
 pub(super) enum Unusable {
     #[error(transparent)]
     NoAddress(#[from] ParseError),
-    #[error("it leads from TLS to plain HTTP")]
-    Unprotected,
+    #[error(transparent)]
+    Astray(#[from] Astray),
 }
 
 /// A range of bytes: the first, and the one after the last.
@@ -42,12 +44,12 @@ pub(super) struct Span {
 }
 
 impl Answer {
-    /// Reads an answer that came from `base`.
-    pub(super) fn read(base: &Uri, status: StatusCode, headers: &HeaderMap) -> Self {
+    /// Reads an answer that came from `base`, and from the address `peer` where that is known.
+    pub(super) fn read(base: &Uri, peer: Option<IpAddr>, status: StatusCode, headers: &HeaderMap) -> Self {
         let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
         let number = |name: &HeaderName| text(name)?.parse().ok();
         // Bytes that are no text are as good as no location: then the address that was known is kept.
-        let location = text(&LOCATION).map(|text| location(base, text));
+        let location = text(&LOCATION).map(|text| location(base, peer, text));
         let plain = text(&CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
         Self {
             status,
@@ -77,15 +79,15 @@ impl Span {
     }
 }
 
-/// Resolves the `Location` of a session against the address that answered.
-fn location(base: &Uri, text: &str) -> Result<Uri, Unusable> {
+/// Resolves the `Location` of a session against the address that answered, and judges it as a redirect: another host may
+/// well take the bytes, but not for everyone on the way to read, and not in our own network when it is outside of that.
+fn location(base: &Uri, peer: Option<IpAddr>, text: &str) -> Result<Uri, Unusable> {
     if text.len() > MAX_LOCATION {
         return Err(ParseError::new("location", "…", "at most 16384 characters").into());
     }
     let uri = protected(base, resolve(base, text)?);
-    // Another host may well take the bytes, but not for everyone on the way to read.
-    if base.scheme_str() == Some("https") && uri.scheme_str() == Some("http") {
-        return Err(Unusable::Unprotected);
+    if let (Some(from), Some(to)) = (Origin::of(base), Origin::of(&uri)) {
+        judge(&from, &to, peer)?;
     }
     Ok(uri)
 }
@@ -114,9 +116,9 @@ pub(super) fn closing(session: &Uri, digest: &Digest) -> Uri {
     Uri::from_parts(parts).expect("scheme, authority and path make a URI")
 }
 
-/// The smallest chunk (distribution-spec 1.1, "Pushing a blob in chunks").
 /// How long the address of a session may be: a URI has at most 65534 characters, and a digest has to fit behind it.
 const MAX_LOCATION: usize = 16 << 10;
+/// The smallest chunk (distribution-spec 1.1, "Pushing a blob in chunks").
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// The largest chunk: what Cloudflare's registry says, in the words of the spec's other header.
 const CHUNK_MAX_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-max-length");
@@ -128,7 +130,7 @@ mod tests {
     fn answer(base: &str, name: &'static str, value: &str) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().expect("a header value"));
-        Answer::read(&base.parse().expect("a URI"), StatusCode::ACCEPTED, &headers)
+        Answer::read(&base.parse().expect("a URI"), None, StatusCode::ACCEPTED, &headers)
     }
 
     #[test]
@@ -169,6 +171,32 @@ mod tests {
     }
 
     #[test]
+    fn sessions_outside_do_not_lead_inside() {
+        let inside: Option<IpAddr> = Some(IpAddr::from([10, 0, 0, 1]));
+        for (base, peer, location, taken) in [
+            ("https://r.example/v2/", None, "https://127.0.0.1/up", false),
+            ("https://r.example/v2/", None, "https://localhost:5000/up", false),
+            ("https://r.example/v2/", None, "https://[::1]/up", false),
+            ("https://r.example/v2/", None, "https://169.254.169.254/latest", false),
+            ("https://r.example/v2/", None, "https://10.0.0.1/up", false),
+            ("https://r.example/v2/", None, "https://0x7f.1/up", false),
+            ("http://r.example/v2/", None, "http://192.168.0.1/up", false),
+            ("https://r.example/v2/", None, "https://storage.example/up", true),
+            // Who is inside may.
+            ("http://10.0.0.2:5000/v2/", None, "http://10.0.0.1:9000/up", true),
+            ("http://r.corp.example/v2/", inside, "http://10.0.0.1:9000/up", true),
+            ("http://r.corp.example/v2/", inside, "http://127.0.0.1/up", false),
+            ("http://127.0.0.1:5000/v2/", None, "http://127.0.0.1:5001/up", true),
+            ("http://localhost:5000/v2/", None, "http://127.0.0.1:5000/up", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, location.parse().expect("a header value"));
+            let answer = Answer::read(&base.parse().expect(base), peer, StatusCode::ACCEPTED, &headers);
+            assert_eq!(matches!(answer.location, Some(Ok(_))), taken, "{base} by {peer:?}: {location}");
+        }
+    }
+
+    #[test]
     fn ranges_of_all_dialects_are_read() {
         for (text, span) in [
             ("0-99", Some((0, 100))),
@@ -204,7 +232,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("content-length", "7".parse().expect("a header value"));
         headers.insert("content-encoding", "gzip".parse().expect("a header value"));
-        let answer = Answer::read(&"https://r/".parse().expect("a URI"), StatusCode::OK, &headers);
+        let answer = Answer::read(&"https://r/".parse().expect("a URI"), None, StatusCode::OK, &headers);
         assert_eq!(answer.length, None, "the length of something else");
     }
 

@@ -123,7 +123,7 @@ fn follow(exchange: &Exchange<'_>, policy: &Policy, location: Option<&str>) -> D
         return Decision::Refuse("the redirect leads nowhere", None);
     };
     match redirect::judge(&from, &to, exchange.peer) {
-        Err(rule) => Decision::Refuse(rule, None),
+        Err(astray) => Decision::Refuse(astray.redirect(), None),
         Ok(()) => Decision::Follow(target, if from == to { Credentials::Keep } else { Credentials::Shed }),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::Uri;
+use http::{Response, Uri};
+use hyper_util::client::legacy::connect::HttpInfo;
 
 use super::origin::{Origin, Scheme, is_internal};
 use crate::error::ParseError;
@@ -57,25 +58,53 @@ pub fn resolve(base: &Uri, location: &str) -> Result<Uri, ParseError> {
     Ok(keep_tls(base, uri))
 }
 
-/// Judges a redirect from one origin to another; `peer` is the address that answered, where that is known.
+/// Why an answer may not send us somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Astray {
+    #[error("it leads from TLS to plain HTTP")]
+    Unprotected,
+    #[error("it leads to this machine")]
+    ThisMachine,
+    #[error("it leads to a private address")]
+    Internal,
+}
+
+impl Astray {
+    /// Says so of a redirect.
+    pub(super) fn redirect(self) -> &'static str {
+        match self {
+            Self::Unprotected => "the redirect leads from TLS to plain HTTP",
+            Self::ThisMachine => "the redirect leads to this machine",
+            Self::Internal => "the redirect leads to a private address",
+        }
+    }
+}
+
+/// Returns the address that answered, where no proxy hides it.
+pub(crate) fn peer<B>(response: &Response<B>) -> Option<IpAddr> {
+    response.extensions().get::<HttpInfo>().map(|info| info.remote_addr().ip())
+}
+
+/// Judges whether an answer from `from` may send us to `to`; `peer` is the address that answered, where that is known.
 ///
 /// A server out there must not be able to send us into the network around us, or to leave TLS. One that is inside itself
-/// may lead to others inside, and one on this machine to others on this machine.
-pub(super) fn judge(from: &Origin, to: &Origin, peer: Option<IpAddr>) -> Result<(), &'static str> {
+/// may lead to others inside, and one on this machine to others on this machine. Literal addresses and `localhost` are
+/// judged, and not what names resolve to: names that mean something else inside are normal.
+pub(crate) fn judge(from: &Origin, to: &Origin, peer: Option<IpAddr>) -> Result<(), Astray> {
     if from == to {
         return Ok(());
     }
     if from.scheme() == Scheme::Https && to.scheme() == Scheme::Http {
-        return Err("the redirect leads from TLS to plain HTTP");
+        return Err(Astray::Unprotected);
     }
     let peer = peer.map(|peer| peer.to_canonical());
     let here = from.is_loopback() || peer.is_some_and(|peer| peer.is_loopback());
     if to.is_loopback() && !here {
-        return Err("the redirect leads to this machine");
+        return Err(Astray::ThisMachine);
     }
     let inside = from.is_internal() || peer.is_some_and(is_internal);
     if to.is_internal() && !inside {
-        return Err("the redirect leads to a private address");
+        return Err(Astray::Internal);
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Sending a request until there is an answer.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +12,6 @@ use http::header::{
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpInfo;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, debug, debug_span};
@@ -26,6 +24,7 @@ use super::origin::Origin;
 use super::payload::Payload;
 use super::policy::{Budget, Policy};
 use super::proxies::Proxies;
+use super::redirect;
 use super::stall::{Incoming, Outgoing};
 use super::tls::{Tls, TlsOptions};
 use super::wait;
@@ -191,7 +190,7 @@ impl Transport {
                     Err(failure) => Outcome::Failure(failure.kind),
                 },
                 said,
-                peer: outcome.as_ref().ok().and_then(peer),
+                peer: outcome.as_ref().ok().and_then(redirect::peer),
                 replayable: trip.payload.is_replayable(),
                 redirects: trip.redirects,
                 hops: trip.hops,
@@ -349,10 +348,6 @@ async fn discard(outcome: Result<Response<Body>, Failure>) {
 fn unreachable(request: RequestLine, failure: Failure, attempts: u32, elapsed: Duration) -> Error {
     let kind = failure.kind;
     Box::new(Unreachable { request, kind, attempts, elapsed, cause: Some(failure.into()) }).into()
-}
-
-fn peer<B>(response: &Response<B>) -> Option<IpAddr> {
-    response.extensions().get::<HttpInfo>().map(|info| info.remote_addr().ip())
 }
 
 /// What counts as a blob going up. A manifest is rarely larger.

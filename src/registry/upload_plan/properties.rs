@@ -50,7 +50,7 @@ fn answer(status: u16, fields: &[(&'static str, String)]) -> Answer {
         headers.insert(*name, HeaderValue::from_str(value).expect("printable text"));
     }
     let base = "https://r.example/v2/a/blobs/uploads/".parse().expect("a URI");
-    Answer::read(&base, StatusCode::from_u16(status).expect("a status"), &headers)
+    Answer::read(&base, None, StatusCode::from_u16(status).expect("a status"), &headers)
 }
 
 proptest! {

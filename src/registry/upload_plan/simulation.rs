@@ -168,7 +168,7 @@ impl Registry {
             add("content-length", Self::length(stored).to_string());
         }
         let base = "https://r.example/v2/a/blobs/uploads/".parse().expect("a URI");
-        Answer::read(&base, StatusCode::from_u16(status).expect("a status"), &headers)
+        Answer::read(&base, None, StatusCode::from_u16(status).expect("a status"), &headers)
     }
 }
 

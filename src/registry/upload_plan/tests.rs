@@ -76,7 +76,7 @@ fn read(plan: &Plan, text: &str) -> Answer {
         headers.insert(name, value.parse().expect("a header value"));
     }
     let base = "https://r.example/v2/a/blobs/uploads/".parse().expect("a URI");
-    Answer::read(&base, status.parse().expect("a status"), &headers)
+    Answer::read(&base, None, status.parse().expect("a status"), &headers)
 }
 
 fn plan(units: u64) -> Plan {
