@@ -23,7 +23,8 @@ use crate::transport::{Budget, FinalUri, Payload, Policy, Traffic, headers, peer
 #[non_exhaustive]
 pub struct Uploads {
     /// Sends blobs in chunks of so many bytes, at least 64 KiB, because something on the way breaks or refuses long
-    /// requests. Chunks are used without this, too, where the registry asks for them or refuses a blob as too large.
+    /// requests. Chunks are used without this, too, where the registry asks for them or refuses a blob as too large; one that has none
+    /// gets the blob in one request after all.
     pub chunk: Option<NonZeroU64>,
     /// Where the registry is asked to look before a blob is sent.
     pub mounts: Mounts,

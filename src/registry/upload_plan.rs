@@ -33,6 +33,8 @@ pub(super) struct Plan {
     chunk: Option<u64>,
     /// The smallest chunk that the registry takes.
     least: u64,
+    /// Whether chunks are nobody's wish but the caller's.
+    wished: bool,
     /// Whether the registry takes blobs in the closing `PUT`.
     whole: bool,
     state: State,
@@ -147,7 +149,8 @@ impl Plan {
     pub(super) fn new(digest: Digest, size: u64, mount: Mount, chunk: Option<u64>) -> Self {
         let state = if mount == Mount::No { State::Begin } else { State::Mount(mount) };
         let chunk = chunk.map(|chunk| chunk.max(MIN_CHUNK));
-        Self { digest, size, chunk, least: 0, whole: true, state, session: None, restarts: 0, corrections: 0 }
+        let wished = chunk.is_some();
+        Self { digest, size, chunk, least: 0, wished, whole: true, state, session: None, restarts: 0, corrections: 0 }
     }
 
     /// Returns the next request.
@@ -255,6 +258,7 @@ impl Plan {
         if most < self.size {
             self.chunk.get_or_insert(most);
         }
+        self.wished &= self.least == 0 && most >= self.size;
         self.chunk = self.chunk.map(|chunk| chunk.min(most).max(self.least));
         self.send()
     }
@@ -287,6 +291,11 @@ impl Plan {
             status if is_passing(status) => self.ask_after_loss(),
             // This was the rest of a blob that was to go whole: begin again without `PATCH`.
             _ if self.chunk.is_none() && self.whole => self.restart(),
+            // Google's registries have no chunks (<https://github.com/dotnet/sdk-container-builds/pull/287>).
+            status if is_unsupported(status) && self.wished && self.whole && self.is_fresh() => {
+                (self.wished, self.chunk) = (false, None);
+                self.restart()
+            }
             _ => self.end_or_restart(answer.status),
         }
     }
@@ -458,9 +467,14 @@ impl Plan {
         let smaller = if now > DEFAULT_CHUNK { DEFAULT_CHUNK } else { now / 4 };
         let enough = smaller >= MIN_CHUNK && smaller >= self.least;
         if enough {
-            self.chunk = Some(smaller);
+            (self.wished, self.chunk) = (false, Some(smaller));
         }
         enough
+    }
+
+    /// Says whether nothing was sent into the session yet.
+    fn is_fresh(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.parts == 0)
     }
 
     /// Goes on to send what is not there yet.
@@ -525,6 +539,12 @@ fn is_taken(status: StatusCode) -> bool {
 fn is_passing(status: StatusCode) -> bool {
     let asked = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     asked || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+}
+
+/// Says whether a registry means by it that it does not know what is asked for.
+fn is_unsupported(status: StatusCode) -> bool {
+    let unknown = [StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+    unknown.contains(&status) || status == StatusCode::NOT_IMPLEMENTED
 }
 
 const OTHER_DIGEST: &str = "the registry stored the blob under another digest than it has";

@@ -312,6 +312,33 @@ fn too_large_means_smaller() {
 }
 
 #[test]
+fn a_registry_without_chunks_gets_the_blob_whole_once() {
+    const WHOLE: [&str; 3] = ["DELETE /u => 204", OPEN, "PUT /u?digest=D 0..9 => 201 digest=D"];
+    for refusal in ["400", "405", "415", "501"] {
+        let first = format!("PATCH /u 0..4 => {refusal}");
+        play(refusal, chunked(9, 4), &[&[OPEN, &first][..], &WHOLE].concat(), "Uploaded");
+    }
+    let refused = "PATCH /u 0..4 => 405";
+    let whole = [OPEN, refused, "DELETE /u => 204", OPEN];
+    for (name, plan, rows, end) in [
+        ("no right is no lack of chunks", chunked(9, 4), &[OPEN, "PATCH /u 0..4 => 403"][..], "Refused"),
+        ("nor is a later chunk", chunked(9, 4), &[OPEN, "PATCH /u 0..4 => 202", "PATCH /u 4..8 => 405"], "Refused"),
+        ("who asks for chunks has them", chunked(9, 4), &["POST => 202 location=/u least=4", refused], "Refused"),
+        ("who has a largest one, too", chunked(9, 8), &["POST => 202 location=/u most=4", refused], "Refused"),
+        (
+            "a refusal of the whole is one",
+            chunked(9, 4),
+            &[&whole[..], &["PUT /u?digest=D 0..9 => 400"]].concat(),
+            "Refused",
+        ),
+    ] {
+        play(name, plan, rows, end);
+    }
+    let large = [&whole[..], &["PUT /u?digest=D 0..9 => 413", "DELETE /u => 204", OPEN, "PATCH /u 0b..147456b => 405"]];
+    play("neither whole nor in chunks", chunked(9, 4), &large.concat(), "Refused");
+}
+
+#[test]
 fn ranges_are_weighed() {
     let start = [OPEN, "PATCH /u 0..3 => 202 has=3"];
     for (name, rows, end) in [
