@@ -229,8 +229,9 @@ fn rank(key: &str, registry: &Registry, name: Option<&Name>) -> Option<(usize, b
         return None;
     }
     let path = path.trim_end_matches('/');
-    // Docker's keys end in the version of the API (`https://index.docker.io/v1/`), podman's in a namespace.
-    if is_uri || matches!(path, "" | "v1" | "v2") {
+    // Docker's URLs are of the API (`https://index.docker.io/v1/`) and mean the host; what follows a host without a scheme
+    // is podman's namespace, even where it is called `v1`.
+    if is_uri || path.is_empty() {
         return Some((0, key == registry.as_str()));
     }
     let below = name?.as_str().strip_prefix(path)?;

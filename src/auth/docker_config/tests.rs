@@ -45,7 +45,11 @@ fn keys_are_normalised() {
         ("https://r.example", "r.example", true),
         ("http://r.example/v2/", "r.example", true),
         ("https://r.example/any/path", "r.example", true),
-        ("r.example/v1/", "r.example", true),
+        ("https://r.example/v1", "r.example", true),
+        // Without a scheme it is a namespace, as for podman.
+        ("r.example/", "r.example", true),
+        ("r.example/v1", "r.example", false),
+        ("r.example/v2/", "r.example", false),
         ("r.example:5000", "r.example:5000", true),
         ("r.example:5000", "r.example", false),
         ("r.example", "r.example:5000", false),
