@@ -14,6 +14,7 @@ use spinreg::transport::{HostOptions, Proxies, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
+use crate::support::cli::Cli;
 use crate::support::client::{get, send, transport, trusting, unreachable, whole};
 use crate::support::listen::RawPeer;
 use crate::support::relay::{Socks, behind_tls, on_ipv6};
@@ -326,4 +327,22 @@ async fn an_address_of_ip_version_6_is_an_address() {
     assert_eq!(whole(response).await, "fine");
     assert_eq!(server.seen()[0].headers["host"], front.to_string());
     server.finish();
+}
+
+/// Whoever misspells a proxy must not be sent past it without a word.
+#[tokio::test]
+async fn r3_a_variable_that_names_no_proxy_is_named_without_its_password() {
+    for (name, value) in [
+        ("HTTPS_PROXY", "http://ada:correct-horse battery@p.example:3128"),
+        ("https_proxy", "http://ada:correct-horse@p.example:31280000"),
+        ("ALL_PROXY", "sock5://ada:correct-horse@p.example"),
+    ] {
+        let cli = Cli::new().secret("correct-horse").env(name, value);
+        for command in [&["pull", "registry.test/app"][..], &["login", "registry.test", "-u", "ada", "-p", "lovelace"]]
+        {
+            let complaint = cli.run(command).await.failure(2);
+            assert!(complaint.contains(&format!("proxy variable `{name}` expects a URL")), "{complaint}");
+            assert!(complaint.contains("hint: correct it or unset it"), "{complaint}");
+        }
+    }
 }

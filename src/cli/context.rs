@@ -6,6 +6,7 @@ use super::certificates;
 use super::config::Config;
 use super::failure::Problem;
 use super::log;
+use super::misuse::Misuse;
 use super::options::{Connection, Global};
 use super::server::Scheme;
 use super::status::Voice;
@@ -59,6 +60,9 @@ impl Context {
             hosts.entry(registry).identity = Some(Identity { certificate, key });
         }
         let mut options = Options { policy, ..Options::default() };
+        if let Some(fault) = options.proxies.fault() {
+            return Err(Misuse::Proxy(Box::new(fault.clone())).into());
+        }
         options.tls.ca_files = [&ca_files[..], &connection.ca_file].concat();
         if connection.http1 {
             options.protocol = Protocol::Http1Only;

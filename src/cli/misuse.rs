@@ -47,6 +47,9 @@ pub(crate) enum Misuse {
         /// What is wrong with it.
         cause: Box<ParseError>,
     },
+    /// A variable that should name a proxy.
+    #[error(transparent)]
+    Proxy(Box<ParseError>),
     /// A variable that is no Unicode text.
     #[error("`{0}` is no Unicode text")]
     VariableEncoding(&'static str),
@@ -79,7 +82,7 @@ impl Misuse {
             Self::NoHome => "set `HOME`, or `XDG_CONFIG_HOME`",
             Self::NoCache => "choose a cache with `--cache-dir DIR`, or set `HOME`",
             Self::Variable { variable: "SOURCE_DATE_EPOCH", .. } => "set it to seconds since 1970, or unset it",
-            Self::Variable { .. } | Self::VariableEncoding(_) => "correct it or unset it",
+            Self::Variable { .. } | Self::VariableEncoding(_) | Self::Proxy(_) => "correct it or unset it",
             Self::Config(_) | Self::ConfigEncoding(_) => {
                 "docs/configuration.md lists all keys; `SPINREG_CONFIG` names another file"
             }

@@ -115,9 +115,12 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::Io`] or [`Error::Parse`]: a CA file cannot be read, or has no certificates; or likewise the identity's
-    /// files. [`Error::Parse`]: the user agent cannot be sent.
+    /// files. [`Error::Parse`]: the user agent cannot be sent, or a variable for proxies names none.
     pub fn new(options: Options) -> Result<Self, Error> {
         let Options { tls, policy, proxies, protocol, hosts, user_agent } = options;
+        if let Some(fault) = proxies.fault() {
+            return Err(fault.clone().into());
+        }
         let user_agent = HeaderValue::from_str(&user_agent)
             .map_err(|_| ParseError::new("user agent", &user_agent, "printable ASCII"))?;
         let ways = Arc::new(Ways::new(hosts, &tls, protocol));
