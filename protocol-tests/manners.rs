@@ -19,7 +19,7 @@ use crate::support::client::{get, send, transport, whole};
 use crate::support::front::Front;
 use crate::support::listen::{Connection, Handler, Hangup, Listener, collect};
 use crate::support::registry::Embedded;
-use crate::support::reply::Reply;
+use crate::support::reply::{Names, Reply};
 use crate::support::repository::{anonymous, app, plain};
 use crate::support::scenario::{self, assert_cached, pull, push};
 use crate::support::script::Script;
@@ -87,45 +87,51 @@ struct Strict {
     now: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
     served: Arc<AtomicUsize>,
+    refusal: Reply,
 }
 
 impl Strict {
-    fn new(limit: usize) -> Self {
-        Self { limit, now: Arc::default(), refused: Arc::default(), served: Arc::default() }
+    fn new(limit: usize, refusal: Reply) -> Self {
+        Self { limit, now: Arc::default(), refused: Arc::default(), served: Arc::default(), refusal }
     }
 }
 
 impl Handler for Strict {
-    async fn handle(&self, _: Request<Incoming>, _: &Connection) -> Result<Response<Body>, Hangup> {
+    async fn handle(&self, _: Request<Incoming>, connection: &Connection) -> Result<Response<Body>, Hangup> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
         self.now.fetch_sub(1, Ordering::SeqCst);
-        let mut response = Response::new(Body::empty());
         if now > self.limit {
             self.refused.fetch_add(1, Ordering::SeqCst);
-            *response.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
-        } else {
-            self.served.fetch_add(1, Ordering::SeqCst);
+            return self.refusal.play(&Method::GET, &Names::default(), connection).await;
         }
-        Ok(response)
+        self.served.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(Body::empty()))
     }
 }
 
 #[tokio::test]
 async fn a_registry_that_says_too_much_is_asked_for_less_at_a_time() {
-    let strict = Strict::new(4);
-    let server = Listener::plain(strict.clone()).await;
-    // What is measured is how often it is asked too much, not how often in a row.
-    let transport = transport(|options| options.policy.attempts = 20);
-    let all = (0..200).map(async |_| send(&transport, get(&server.uri("/"))).await.expect("an answer").status());
-    let statuses = join_all(all).await;
-    assert!(statuses.iter().all(http::StatusCode::is_success), "{statuses:?}");
-    assert_eq!(strict.served.load(Ordering::SeqCst), 200);
-    // Sixteen at a time would be refused three times out of four.
-    let refused = strict.refused.load(Ordering::SeqCst);
-    assert!(refused < 100, "{refused} refused");
+    for refusal in [
+        Reply::status(429),
+        Reply::status(503).header("retry-after", "0"),
+        Reply::status(503).body("<Error><Code>SlowDown</Code></Error>"),
+        too_many("Rate exceeded"),
+    ] {
+        let strict = Strict::new(4, refusal.clone());
+        let server = Listener::plain(strict.clone()).await;
+        // What is measured is how often it is asked too much, not how often in a row.
+        let transport = transport(|options| options.policy.attempts = 20);
+        let all = (0..200).map(async |_| send(&transport, get(&server.uri("/"))).await.expect("an answer").status());
+        let statuses = join_all(all).await;
+        assert!(statuses.iter().all(http::StatusCode::is_success), "{statuses:?}");
+        assert_eq!(strict.served.load(Ordering::SeqCst), 200);
+        // Sixteen at a time would be refused three times out of four.
+        let refused = strict.refused.load(Ordering::SeqCst);
+        assert!(refused < 100, "{refused} refused by {refusal:?}");
+    }
 }
 
 /// Answers blobs when it is let, everything else at once.

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{Either, select};
-use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
@@ -63,6 +62,13 @@ pub(super) struct Permit {
     lanes: Arc<Lanes>,
     /// Where the permit is from; `None` is the reserve.
     from: Option<Way>,
+    age: Age,
+}
+
+/// What changes the pace of an origin: the answer to a request of some age.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    lanes: Arc<Lanes>,
     age: Age,
 }
 
@@ -147,10 +153,17 @@ impl Lanes {
 }
 
 impl Permit {
-    /// Takes note of how the origin has answered.
-    pub(super) fn note(&self, status: StatusCode) {
+    /// Returns a hand on the pace of the origin, for when the answer is understood: the permit may have come back by then.
+    pub(super) fn pacer(&self) -> Pacer {
+        Pacer { lanes: self.lanes.clone(), age: self.age }
+    }
+}
+
+impl Pacer {
+    /// Takes note of what the origin has answered.
+    pub(super) fn note(&self, sign: Sign) {
         let mut paced = self.lanes.paced();
-        if !paced.pace.note(self.age, Sign::of(status)) {
+        if !paced.pace.note(self.age, sign) {
             return;
         }
         let Paced { pace, down, up } = &mut *paced;
@@ -235,7 +248,7 @@ mod tests {
         let (limits, here) = (limits(4, 2), origin("https://r.example"));
         let permit = |traffic| limits.permit(&here, traffic).now_or_never();
         let mut out: Vec<_> = (0..4).map(|_| permit(Traffic::Down).expect("four at first")).collect();
-        out.iter().for_each(|one| one.note(StatusCode::TOO_MANY_REQUESTS));
+        out.iter().for_each(|one| one.pacer().note(Sign::TooMuch));
         let up = permit(Traffic::Up).expect("one of two");
         assert!(permit(Traffic::Up).is_none(), "both ways go slower");
         drop(up);
@@ -247,7 +260,7 @@ mod tests {
         assert!(permit(Traffic::Down).is_none());
         // Good answers bring them back, one by one.
         for _ in 0..1_000 {
-            second.note(StatusCode::OK);
+            second.pacer().note(Sign::Good);
         }
         let _more: Vec<_> = (0..2).map(|_| permit(Traffic::Down).expect("four again")).collect();
         assert!(permit(Traffic::Down).is_none());
@@ -259,13 +272,13 @@ mod tests {
         let permit = |traffic| limits.permit(&here, traffic).now_or_never();
         let mut down = permit(Traffic::Down).expect("the first");
         for _ in 0..10 {
-            down.note(StatusCode::TOO_MANY_REQUESTS);
+            down.pacer().note(Sign::TooMuch);
             drop(down);
             down = permit(Traffic::Down).expect("at least one");
         }
         assert!(permit(Traffic::Down).is_none());
         let small = permit(Traffic::Small).expect("the reserved one");
-        small.note(StatusCode::TOO_MANY_REQUESTS);
+        small.pacer().note(Sign::TooMuch);
         drop(small);
         assert!(permit(Traffic::Small).is_some(), "it is never taken away");
     }

@@ -23,7 +23,7 @@ pub(super) struct Age(u64);
 /// What an answer says about the pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// 429: too many requests.
+    /// It is asked too much.
     TooMuch,
     /// Anything that a server says when it has time.
     Good,
@@ -32,10 +32,13 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    /// Reads the sign of a status.
-    pub(super) fn of(status: http::StatusCode) -> Self {
+    /// Reads the sign of a status; `asked` is whether the answer also asks to be asked later, or less.
+    ///
+    /// A 429 needs no more words. A 503 may be an accident, and is what S3 and others say where they mean 429.
+    pub(super) fn of(status: http::StatusCode, asked: bool) -> Self {
         match status.as_u16() {
             429 => Self::TooMuch,
+            503 if asked => Self::TooMuch,
             408 | 500.. => Self::None,
             _ => Self::Good,
         }
@@ -160,19 +163,20 @@ mod tests {
 
     #[test]
     fn statuses_are_signs() {
-        for (status, sign) in [
-            (200, Sign::Good),
-            (206, Sign::Good),
-            (307, Sign::Good),
-            (401, Sign::Good),
-            (404, Sign::Good),
-            (408, Sign::None),
-            (429, Sign::TooMuch),
-            (500, Sign::None),
-            (503, Sign::None),
+        for (status, otherwise, asked) in [
+            (200, Sign::Good, Sign::Good),
+            (206, Sign::Good, Sign::Good),
+            (307, Sign::Good, Sign::Good),
+            (401, Sign::Good, Sign::Good),
+            (404, Sign::Good, Sign::Good),
+            (408, Sign::None, Sign::None),
+            (429, Sign::TooMuch, Sign::TooMuch),
+            (500, Sign::None, Sign::None),
+            (502, Sign::None, Sign::None),
+            (503, Sign::None, Sign::TooMuch),
         ] {
             let status = http::StatusCode::from_u16(status).expect("a status");
-            assert_eq!(Sign::of(status), sign, "{status}");
+            assert_eq!([false, true].map(|asked| Sign::of(status, asked)), [otherwise, asked], "{status}");
         }
     }
 }

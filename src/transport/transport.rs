@@ -19,7 +19,7 @@ use tracing::{Instrument as _, debug, debug_span};
 use super::connect::Connector;
 use super::decide::{Credentials, Decision, Exchange, Outcome, decide};
 use super::failure::Failure;
-use super::limit::{Limits, Traffic};
+use super::limit::{Limits, Pacer, Traffic};
 use super::origin::Origin;
 use super::payload::Payload;
 use super::policy::{Budget, Policy};
@@ -157,8 +157,9 @@ impl Transport {
     ///
     /// **Requests**: one; one more per redirect; and up to four retries from the `budget`, when a connection fails or
     /// breaks, when nothing comes in time, and after the statuses 408, 429, 500, 502, 503 and 504, with the pause that
-    /// the server asks for, in its headers or in the text of a 429, or a growing random one. A 429 also halves how much the
-    /// origin is asked for at a time; good answers give that back slowly. A [`Payload::Reopen`] is not retried. Names that do not resolve and
+    /// the server asks for, in its headers or in the text of a 429 or 503, or a growing random one. A 429, and a 503 that
+    /// asks for patience, also halve how much the origin is asked for at a time; good answers give that back slowly. A
+    /// [`Payload::Reopen`] is not retried. Names that do not resolve and
     /// TLS failures are not either.
     ///
     /// A redirect to another [`Origin`] sheds `Authorization`, `Cookie` and `Proxy-Authorization` for good.
@@ -179,11 +180,12 @@ impl Transport {
     async fn travel(&self, trip: &mut Trip, budget: &mut Budget) -> Result<Response<Body>, Error> {
         loop {
             let (outcome, said) = match self.attempt(trip).await? {
-                Ok(response) => {
+                Ok((response, pacer)) => {
                     let (response, said) = wait::asked(response).await;
-                    (Ok(response), said)
+                    pacer.note(said.sign);
+                    (Ok(response), said.wait)
                 }
-                failure => (failure, None),
+                Err(failure) => (Err(failure), None),
             };
             let exchange = Exchange {
                 method: &trip.method,
@@ -225,7 +227,7 @@ impl Transport {
     }
 
     /// Makes one exchange. What fails on our side of it is an error at once; the network's failures can be decided upon.
-    async fn attempt(&self, trip: &Trip) -> Result<Result<Response<Body>, Failure>, Error> {
+    async fn attempt(&self, trip: &Trip) -> Result<Result<(Response<Body>, Pacer), Failure>, Error> {
         let inner = &*self.inner;
         let origin = trip.origin()?;
         inner.ways.ready(&origin).await?;
@@ -246,11 +248,12 @@ impl Transport {
         };
         match outcome {
             Ok(response) => {
-                permit.note(response.status());
+                let pacer = permit.pacer();
                 debug!(attempt = trip.attempts, status = response.status().as_u16(), version = ?response.version(), "answered");
                 let (line, attempts, started) = (trip.line(), trip.attempts, trip.started);
                 let blame = move |failure| unreachable(line.clone(), failure, attempts, started.elapsed());
-                Ok(Ok(response.map(|body| Body::wrap(Incoming::new(body, inner.policy.stall, permit), blame))))
+                let response = response.map(|body| Body::wrap(Incoming::new(body, inner.policy.stall, permit), blame));
+                Ok(Ok((response, pacer)))
             }
             Err(failure) => match watch.failure() {
                 Some(error) => Err(error),

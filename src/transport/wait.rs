@@ -1,4 +1,4 @@
-//! Waits that are asked for in prose.
+//! What an answer asks for besides: to wait, or to be asked less, in headers or in prose.
 
 use std::time::Duration;
 
@@ -8,12 +8,24 @@ use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use tokio::time::timeout;
 
+use super::pace::Sign;
 use crate::content::Body;
 
-/// Reads the front of a 429 without `Retry-After` for the wait that its text may ask for; returns the answer as it was.
-pub(super) async fn asked(response: Response<Body>) -> (Response<Body>, Option<Duration>) {
-    if response.status() != StatusCode::TOO_MANY_REQUESTS || response.headers().contains_key(RETRY_AFTER) {
-        return (response, None);
+/// What an answer asks for besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// How long its text asks us to wait, where its headers do not.
+    pub(super) wait: Option<Duration>,
+    /// What it means for the pace.
+    pub(super) sign: Sign,
+}
+
+/// Reads the front of a 429 or 503 without `Retry-After` for what its text may ask for; returns the answer as it was.
+pub(super) async fn asked(response: Response<Body>) -> (Response<Body>, Said) {
+    let status = response.status();
+    let timed = response.headers().contains_key(RETRY_AFTER);
+    if timed || !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return (response, Said { wait: None, sign: Sign::of(status, timed) });
     }
     let (head, mut body) = response.into_parts();
     let (length, mut front, mut bytes) = (body.remaining(), Vec::new(), BytesMut::new());
@@ -32,7 +44,16 @@ pub(super) async fn asked(response: Response<Body>) -> (Response<Body>, Option<D
     let _ = timeout(READING, read).await;
     let rest = stream::unfold(body, async |mut body| body.chunk().await.map(|chunk| (chunk, body)));
     let body = Body::from_stream(stream::iter(front).chain(rest), length);
-    (Response::from_parts(head, body), asked_in_text(&bytes))
+    let wait = asked_in_text(&bytes);
+    let said = Said { wait, sign: Sign::of(status, wait.is_some() || is_too_much(&bytes)) };
+    (Response::from_parts(head, body), said)
+}
+
+/// Says whether the text of an answer means that too much is asked for: S3 says `SlowDown`, AWS `TooManyRequests` and
+/// `Throttling`, Azure's storage `ServerBusy`.
+fn is_too_much(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&text[..text.len().min(READ)]).to_ascii_lowercase();
+    TOO_MUCH.iter().any(|word| text.contains(word))
 }
 
 /// Returns how long the text of an answer asks us to wait, as GitHub's registry does in the message of a 429, where it
@@ -86,6 +107,17 @@ fn duration(text: &str) -> Option<Duration> {
     (units > 0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
+/// What those say who are asked too much, in lower case.
+const TOO_MUCH: [&str; 8] = [
+    "slowdown",
+    "slow down",
+    "toomanyrequests",
+    "too many requests",
+    "throttl",
+    "rate exceeded",
+    "request rate",
+    "serverbusy",
+];
 const MARK: &[u8] = b"retry-after:";
 /// How much of an answer is looked at, in bytes.
 const READ: usize = 8 << 10;
@@ -97,6 +129,23 @@ const LONGEST: usize = 48;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_are_asked_too_much_are_understood() {
+        for (text, expected) in [
+            (
+                "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message>",
+                true,
+            ),
+            (r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"Rate exceeded"}]}"#, true),
+            (r#"{"__type":"ThrottlingException"}"#, true),
+            ("<Error><Code>ServerBusy</Code>", true),
+            ("<html><title>503 Service Temporarily Unavailable</title>", false),
+            ("", false),
+        ] {
+            assert_eq!(is_too_much(text.as_bytes()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn waits_are_found_in_prose() {
