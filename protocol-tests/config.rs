@@ -149,7 +149,12 @@ async fn a_certificate_is_given_by_flags() {
     };
     let cli = Cli::new();
     let common = ["pull", &reference, "--ca-file", &ca];
-    cli.run(common).await.failure(6);
+    let complaint = cli.run(common).await.failure(6);
+    assert!(complaint.contains("lets nobody in without a client certificate"), "{complaint}");
+    assert!(
+        complaint.contains("`--cert FILE`") && complaint.contains("`cert` and `key` under `[host.\"localhost"),
+        "{complaint}"
+    );
     cli.run([&common[..], &["--cert", &certificate, "--key", &key]].concat()).await.failure(3);
     let complaint = cli.run([&common[..], &["--cert", &certificate]].concat()).await.failure(2);
     assert!(complaint.contains("--key"), "{complaint}");

@@ -2,13 +2,13 @@
 
 use std::io::Write as _;
 
-use http::Version;
+use http::{Method, Version};
 use spinreg::Error;
 use spinreg::error::UnreachableKind;
-use spinreg::transport::{Protocol, Verification};
+use spinreg::transport::{Identity, Payload, Protocol, Verification};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::client::{PATIENCE, get, send, transport, trusting, unreachable, whole};
+use crate::support::client::{PATIENCE, get, request, send, transport, trusting, unreachable, whole};
 use crate::support::listen::{Answer, Listener, RawPeer};
 use crate::support::reply::Reply;
 use crate::support::script::Script;
@@ -178,5 +178,27 @@ async fn a_reset_or_silence_is_no_plain_http() {
         let Err(Error::Unreachable(failure)) = send(&transport, get(&uri)).await else { panic!("an answer") };
         assert_ne!(failure.kind, UnreachableKind::PlainHttp);
         assert_eq!(failure.kind == UnreachableKind::TimedOut, is_silent, "{failure:?}");
+    }
+}
+
+/// In TLS 1.3 the refusal comes when the handshake is long done, and the request on its way: "the connection broke".
+#[tokio::test]
+async fn r3_a_client_certificate_that_is_missing_or_strange_is_named() {
+    let (authority, people, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    let config = authority.server_for_clients_of(&people, &["localhost"]);
+    let answer = Answer(|_: &_| http::Response::new(spinreg::content::Body::from_bytes("fine")));
+    let server = Listener::tls(answer, config).await;
+    let (certificate, key) = strangers.client_files();
+    for identity in [None, Some(Identity { certificate, key })] {
+        for protocol in [Protocol::Negotiate, Protocol::Http1Only] {
+            let transport = trusting(&authority, |options| {
+                (options.protocol, options.tls.identity) = (protocol, identity.clone());
+            });
+            for payload in [Payload::Empty, Payload::Bytes(vec![0; 1 << 20].into())] {
+                let request = request(Method::PUT, &server.uri("/")).map(|_| payload);
+                let failure = unreachable(send(&transport, request).await, UnreachableKind::ClientCertificate);
+                assert_eq!(failure.attempts, 1, "{failure}");
+            }
+        }
     }
 }

@@ -397,6 +397,8 @@ pub enum UnreachableKind {
     Connect,
     /// The TLS handshake failed: an unknown issuer, another name, an expired certificate.
     Tls,
+    /// The server wants a certificate from its clients: none was shown, or one that it does not accept.
+    ClientCertificate,
     /// The other side speaks plain HTTP where TLS was expected.
     PlainHttp,
     /// Connecting, the response headers or the next bytes took too long.
@@ -411,6 +413,7 @@ impl fmt::Display for UnreachableKind {
             Self::Name => "the host name cannot be resolved",
             Self::Connect => "cannot connect",
             Self::Tls => "the TLS handshake failed",
+            Self::ClientCertificate => "the server lets nobody in without a client certificate that it accepts",
             Self::PlainHttp => "the server speaks plain HTTP where TLS was expected",
             Self::TimedOut => "timed out",
             Self::Broken => "the connection broke",

@@ -339,10 +339,19 @@ fn explain_unreachable(failure: &Unreachable, invocation: &Invocation) -> Option
                 "renew the certificate, or correct this computer's clock".into()
             } else if said.contains("not valid for name") {
                 format!("the certificate is for another name than `{host}`; use the name that it is for")
+            } else if said.contains("HandshakeFailure") {
+                // What older servers say to a client without a certificate, and to one with other ciphers as well.
+                "check that the port is one for HTTPS (`--plain-http` speaks without TLS); if the registry wants a client \
+                 certificate, show one with `--cert FILE` and `--key FILE`"
+                    .into()
             } else {
                 "check that the port is one for HTTPS; `--plain-http` speaks without TLS".into()
             }
         }
+        UnreachableKind::ClientCertificate => format!(
+            "show one with `--cert FILE` and `--key FILE`, or with `cert` and `key` under `[host.\"{host}\"]` in the \
+             configuration file"
+        ),
         UnreachableKind::PlainHttp => {
             "speak plain HTTP with `--plain-http`, if that is what the registry is meant to do".into()
         }

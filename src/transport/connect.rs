@@ -17,6 +17,7 @@ use hyper_util::client::proxy::matcher::Intercept;
 use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
+use super::alert::Alert;
 use super::failure::{Failure, NameFailure};
 use super::origin::{Origin, Scheme};
 use super::policy::Policy;
@@ -240,6 +241,8 @@ pub(super) struct Stream {
     route: Route,
     /// Runs from the first write that failed on.
     hearing: Option<Pin<Box<Sleep>>>,
+    /// By what TLS has ended, if it has.
+    alert: Alert,
 }
 
 /// What is on the way.
@@ -259,7 +262,7 @@ impl<T: Read + Write + Connection + Send + Unpin> Io for T {}
 
 impl Stream {
     fn new(io: impl Io + 'static, route: Route) -> Self {
-        Self { io: Box::new(io), route, hearing: None }
+        Self { io: Box::new(io), route, hearing: None, alert: Alert::default() }
     }
 
     /// Lets a peer finish speaking that has stopped listening.
@@ -282,10 +285,10 @@ impl Connection for Stream {
     fn connected(&self) -> Connected {
         let connected = self.io.connected();
         if self.route == Route::Direct {
-            return connected;
+            return connected.extra(self.alert.clone());
         }
         // The address at the other end is the proxy's, and must not be taken for the server's.
-        let clean = Connected::new().proxy(self.route == Route::Relay);
+        let clean = Connected::new().proxy(self.route == Route::Relay).extra(self.alert.clone());
         if connected.is_negotiated_h2() { clean.negotiated_h2() } else { clean }
     }
 }
@@ -296,7 +299,8 @@ impl Read for Stream {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io).poll_read(context, buffer)
+        let read = ready!(Pin::new(&mut *self.io).poll_read(context, buffer));
+        Poll::Ready(read.inspect_err(|error| self.alert.note(error)))
     }
 }
 

@@ -40,6 +40,27 @@ impl Failure {
         Self { kind, ..self }
     }
 
+    /// Blames TLS.
+    pub(super) fn tls(error: rustls::Error) -> Self {
+        use rustls::AlertDescription as Alert;
+        let kind = match error {
+            // A server talks about no other certificate than the one that we have shown, or have not.
+            rustls::Error::AlertReceived(
+                Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError,
+            ) => UnreachableKind::ClientCertificate,
+            _ => UnreachableKind::Tls,
+        };
+        Self::new(kind, error)
+    }
+
     fn judge(cause: Cause, otherwise: UnreachableKind) -> Self {
         let mut kind = otherwise;
         for error in causes(&*cause) {
@@ -48,7 +69,7 @@ impl Failure {
             }
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
                 // Without the layers around it, which say nothing.
-                return Self::new(UnreachableKind::Tls, error.clone());
+                return Self::tls(error.clone());
             }
             if error.is::<NameFailure>() || error.is::<rustls::pki_types::InvalidDnsNameError>() {
                 kind = UnreachableKind::Name;
@@ -89,6 +110,11 @@ fn seconds(limit: Duration) -> String {
     format!("{} s", limit.as_secs_f64())
 }
 
+/// Returns what TLS says below an error.
+pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
 /// Walks from an error to its causes. An `io::Error` hides what it was made of from `source`, so it is asked for it.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let below = |error: &&'a (dyn StdError + 'static)| {
@@ -106,6 +132,8 @@ const DEPTH: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use rustls::AlertDescription as Alert;
+
     use super::*;
 
     fn wrapped(error: impl Into<Cause>) -> Cause {
@@ -116,6 +144,7 @@ mod tests {
     #[test]
     fn kinds_are_found_below_other_errors() {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let alert = |alert: Alert| rustls::Error::AlertReceived(alert);
         let certificate = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         for (failure, kind) in [
             (Failure::connecting(refused()), UnreachableKind::Connect),
@@ -125,6 +154,10 @@ mod tests {
             (Failure::connecting(wrapped(NameFailure(io::Error::other("no such name")))), UnreachableKind::Name),
             (Failure::connecting(wrapped(certificate())), UnreachableKind::Tls),
             (Failure::exchanging(wrapped(certificate())), UnreachableKind::Tls),
+            (Failure::connecting(wrapped(alert(Alert::HandshakeFailure))), UnreachableKind::Tls),
+            (Failure::connecting(wrapped(alert(Alert::BadCertificate))), UnreachableKind::ClientCertificate),
+            (Failure::exchanging(wrapped(alert(Alert::CertificateRequired))), UnreachableKind::ClientCertificate),
+            (Failure::exchanging(wrapped(alert(Alert::UnknownCA))), UnreachableKind::ClientCertificate),
             (Failure::exchanging(wrapped(Failure::late("connection", Duration::ZERO))), UnreachableKind::TimedOut),
         ] {
             assert_eq!(failure.kind, kind, "{failure:?}");

@@ -3,6 +3,7 @@
 //! A [`Transport`] sends a request until there is an answer. What it does after each exchange is decided by a pure
 //! function; all its waits and limits are the fields of a [`Policy`]. Trust and limits are counted by [`Origin`].
 
+mod alert;
 mod connect;
 mod decide;
 mod failure;

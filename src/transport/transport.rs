@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, debug, debug_span};
 
+use super::alert::Alert;
 use super::connect::Connector;
 use super::decide::{Credentials, Decision, Exchange, Outcome, decide};
 use super::failure::Failure;
@@ -243,7 +244,10 @@ impl Transport {
         }
         let limit = inner.policy.headers;
         let outcome = match select(pin!(inner.client.request(request)), pin!(watch.overdue(limit))).await {
-            Either::Left((outcome, _)) => outcome.map_err(Failure::exchanging),
+            Either::Left((outcome, _)) => outcome.map_err(|error| match Alert::behind(&error) {
+                Some(alert) => Failure::tls(alert),
+                None => Failure::exchanging(error),
+            }),
             Either::Right((late, _)) => Err(late),
         };
         match outcome {
