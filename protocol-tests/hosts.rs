@@ -6,13 +6,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use http::Version;
 use spinreg::Error;
 use spinreg::auth::{Credential, Found, Given, Secret};
 use spinreg::content::{Blob, Source as _, Target as _};
 use spinreg::error::UnreachableKind;
 use spinreg::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Registry, Tag};
-use spinreg::registry::{Client, ClientBuilder, HostConfig, Hosts, Mirror, MirrorMode, Notice, Protection, Repository};
+use spinreg::registry::{
+    Client, ClientBuilder, HostConfig, Hosts, Listing, Mirror, MirrorMode, Notice, Protection, Repository,
+};
 use spinreg::transport::{Identity, Options, Protocol};
 
 use crate::support::client::unreachable;
@@ -268,17 +271,13 @@ async fn one_host_gets_chunks() {
     let front = Front::before(upstream.address()).start().await;
     let address = front.registry().parse().expect("an address");
     let chunked = |host: &mut HostConfig| {
-        plain(host, address);
+        plainly(address)(host);
         host.chunk = std::num::NonZeroU64::new(64 << 10);
     };
     let client = client(|client| client.hosts(hosts([("registry.test", &chunked)])));
     let blob = Blob::from_bytes(MediaType::OCTET_STREAM, vec![7; 150 << 10]);
     app(&client, "registry.test").for_push().push_blob(&blob).await.expect("an upload");
     assert_eq!(front.wire().count("PATCH "), 3, "{:?}", front.wire().lines());
-}
-
-fn plain(host: &mut HostConfig, address: SocketAddr) {
-    (host.protection, host.connect) = (Some(Protection::Plain), Some(address));
 }
 
 /// A registry and its mirror.
@@ -303,11 +302,11 @@ impl Pair {
         let told = Arc::new(Mutex::new(Vec::new()));
         let addresses = [&registry_front, &mirror_front].map(|front| front.registry().parse().expect("an address"));
         let named = |host: &mut HostConfig| {
-            plain(host, addresses[0]);
+            plainly(addresses[0])(host);
             let prefix = prefix.map(|prefix| prefix.parse().expect("a name"));
             host.mirror = Some(Mirror { registry: registry("mirror.test"), prefix, mode });
         };
-        let second = |host: &mut HostConfig| plain(host, addresses[1]);
+        let second = plainly(addresses[1]);
         let noted = told.clone();
         let client = client(|client| {
             let client = client.hosts(hosts([("registry.test", &named), ("mirror.test", &second)]));
@@ -332,10 +331,7 @@ impl Pair {
         let tag: Tag = "v1".parse().expect("a tag");
         for (front, name) in [(&self.registry, Some("team/app")), (&self.mirror, mirrored)] {
             let Some(name) = name else { continue };
-            let target = Client::builder().transport(options()).protection(Protection::Plain).build();
-            let address: SocketAddr = front.registry().parse().expect("an address");
-            let reference = format!("{address}/{name}").parse().expect("a reference");
-            let target = target.expect("options that fit").repository(&reference).for_push();
+            let target = directly(front, name);
             for blob in [&blob, &config] {
                 target.push_blob(blob).await.expect("an upload");
             }
@@ -343,6 +339,22 @@ impl Pair {
             front.wire().take();
         }
         (manifest, blob.descriptor().clone())
+    }
+
+    /// Puts something that refers to `subject` where [`Pair::fill`] has put that.
+    async fn refer(&self, subject: &Manifest, mirrored: Option<&str>) -> Digest {
+        let empty = Blob::from_bytes(MediaType::OCTET_STREAM, Bytes::from_static(b"{}"));
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": empty.descriptor(), "layers": [], "subject": subject.descriptor(),
+        });
+        let manifest = Manifest::parse(manifest.to_string(), None).expect("a manifest");
+        for (front, name) in [(&self.registry, Some("team/app")), (&self.mirror, mirrored)] {
+            let Some(name) = name else { continue };
+            directly(front, name).push_manifest(&manifest, None).await.expect("an upload");
+            front.wire().take();
+        }
+        manifest.digest()
     }
 
     async fn pull(&self, blob: &Descriptor) -> Result<Digest, Error> {
@@ -355,6 +367,13 @@ impl Pair {
     fn told(&self) -> Vec<String> {
         self.told.lock().expect("no test panics in here").clone()
     }
+}
+
+/// Opens a repository at an address, whatever stands for it.
+fn directly(front: &Fronted, name: &str) -> Repository {
+    let client = Client::builder().transport(options()).protection(Protection::Plain).build();
+    let reference = format!("{}/{name}", front.registry()).parse().expect("a reference");
+    client.expect("options that fit").repository(&reference).for_push()
 }
 
 const CONTENT: &[u8] = b"the very content of the application";
@@ -387,6 +406,54 @@ async fn what_a_mirror_lacks_the_registry_has_or_not() {
     let (_, blob) = pair.fill(None).await;
     assert!(pair.pull(&blob).await.expect_err("the mirror lacks it").is_not_found());
     assert!(pair.registry.wire().lines().is_empty());
+}
+
+/// Lists were always asked for at the registry itself, which `replace` is to spare.
+#[tokio::test]
+async fn r3_lists_are_a_mirrors_as_well() {
+    for (mode, mirrored, tags, asked) in [
+        (MirrorMode::Replace, Some("hub/team/app"), Some(1), [true, false]),
+        (MirrorMode::Fallback, Some("hub/team/app"), Some(1), [true, false]),
+        (MirrorMode::Replace, None, None, [true, false]),
+        (MirrorMode::Fallback, None, Some(1), [true, true]),
+    ] {
+        let pair = Pair::start(mode, Some("hub"), |front| front, |client| client).await;
+        let (manifest, _) = pair.fill(mirrored).await;
+        let wires = || [&pair.mirror, &pair.registry].map(|front| !front.wire().take().is_empty());
+        let source = app(&pair.client, "registry.test");
+        let listed: Result<Vec<Tag>, Error> = source.tags(Listing::default()).try_collect().await;
+        assert_eq!(listed.as_ref().ok().map(Vec::len), tags, "{mode:?} {mirrored:?}: {listed:?}");
+        assert_eq!(wires(), asked, "{mode:?} {mirrored:?}");
+
+        let referrer = pair.refer(&manifest, mirrored).await;
+        let found = source.referrers(&manifest.digest(), None).await.expect("a list");
+        let found: Vec<_> = found.iter().map(|found| found.digest).collect();
+        let there = mirrored.is_some() || mode == MirrorMode::Fallback;
+        assert_eq!(found, if there { vec![referrer] } else { vec![] }, "{mode:?} {mirrored:?}");
+        assert_eq!(wires(), asked, "{mode:?} {mirrored:?}");
+        assert!(pair.told().is_empty(), "nothing has failed: {:?}", pair.told());
+
+        // Whoever changes something asks the registry itself.
+        let target = app(&pair.client, "registry.test").for_push();
+        let listed: Vec<Tag> = target.tags(Listing::default()).try_collect().await.expect("a list");
+        assert_eq!((listed.len(), wires()), (1, [false, true]), "{mode:?} {mirrored:?}");
+        target.delete_manifest(&referrer).await.expect("a deletion");
+        assert_eq!(wires(), [false, true], "{mode:?} {mirrored:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_that_a_mirror_fails_are_the_registrys() {
+    let refusing = |front: Front| front.meddle("GET *", [Meddle::Instead(Reply::status(403))]);
+    let babbling = |front: Front| front.meddle("GET *", [Meddle::Instead(Reply::ok("<html>"))]);
+    for front in [&refusing as &dyn Fn(_) -> _, &babbling] {
+        let pair = Pair::start(MirrorMode::Fallback, None, front, |client| client).await;
+        pair.fill(Some("team/app")).await;
+        let listed: Vec<Tag> =
+            app(&pair.client, "registry.test").tags(Listing::default()).try_collect().await.expect("a list");
+        assert_eq!(listed.len(), 1);
+        assert_eq!(pair.told().len(), 1, "{:?}", pair.told());
+    }
 }
 
 #[tokio::test]

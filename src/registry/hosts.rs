@@ -38,7 +38,7 @@ pub struct HostConfig {
 
 /// Another registry that has what a registry has.
 ///
-/// It serves pulls alone; pushes go to the registry itself. It gets its own credentials and never those of the registry
+/// It serves pulls and lists alone; whatever changes something goes to the registry itself, and what is read for that, too. It gets its own credentials and never those of the registry
 /// it stands for. What it answers for a digest has to have that digest; for what a tag means its word is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {

@@ -9,20 +9,20 @@ use crate::content::{Blob, Body, Open};
 use crate::error::Error;
 use crate::model::Descriptor;
 
-/// Who is asked for content.
-pub(super) struct Askable<'a> {
+/// Who is asked for content, and for lists of it.
+pub(super) struct Askable {
     /// First.
     pub(super) first: Repository,
     /// Where that fails.
-    pub(super) second: Option<&'a Repository>,
+    pub(super) second: Option<Repository>,
 }
 
-impl<'a> Askable<'a> {
+impl Askable {
     /// Says who is asked for what is in `repository`: its mirror, where it has one.
-    pub(super) fn of(repository: &'a Repository) -> Result<Self, Error> {
+    pub(super) fn of(repository: &Repository) -> Result<Self, Error> {
         let itself = || Self { first: repository.clone(), second: None };
         let Some(mirror) = repository.mirror() else { return Ok(itself()) };
-        let second = (mirror.mode == MirrorMode::Fallback).then_some(repository);
+        let second = (mirror.mode == MirrorMode::Fallback).then(|| repository.clone());
         match mirror.name(repository.name()) {
             Ok(name) => Ok(Self { first: repository.client().open(&mirror.registry, &name), second }),
             // No registry could have it under such a name.
@@ -32,8 +32,8 @@ impl<'a> Askable<'a> {
     }
 
     /// Says who is asked after `error`, if anybody is.
-    pub(super) fn after(&self, error: &Error) -> Option<&'a Repository> {
-        self.second.filter(|_| passes_over(&self.first, error))
+    pub(super) fn after(&self, error: &Error) -> Option<&Repository> {
+        self.second.as_ref().filter(|_| passes_over(&self.first, error))
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn remote(repository: &Repository, descriptor: &Descriptor) -> Blob {
         Ok(Askable { first, second: None }) => blob::remote(&first, descriptor),
         Ok(Askable { first, second: Some(second) }) => {
             let (registry, name) = (repository.registry().clone(), repository.name().clone());
-            let (from_mirror, itself) = (blob::remote(&first, descriptor), blob::remote(second, descriptor));
+            let (from_mirror, itself) = (blob::remote(&first, descriptor), blob::remote(&second, descriptor));
             Blob::new(descriptor.clone(), Mirrored { mirror: first, from_mirror, itself })
                 .from_repository(registry, name)
         }

@@ -64,6 +64,9 @@ impl Repository {
 
     /// Lists the tags, in the order of the registry. Nothing is sent before the stream is polled.
     ///
+    /// A [`Mirror`] is asked as it is for manifests. With [`MirrorMode::Fallback`](super::MirrorMode) the registry itself is
+    /// asked where the mirror's first page fails or there are no tags; a list that breaks later is an error.
+    ///
     /// **Requests**: one `GET` for each page, at most 1 000.
     ///
     /// # Errors
@@ -75,14 +78,26 @@ impl Repository {
 
     /// Lists the manifests that refer to `subject`, each once: those of `artifact_type`, or all.
     ///
+    /// A [`Mirror`] is asked as it is for manifests. With [`MirrorMode::Fallback`](super::MirrorMode) the registry itself is
+    /// asked where the mirror fails or knows of none, because that is also what it says of a subject that it has not.
+    ///
     /// **Requests**: one `GET` for each page of the referrers API; where there is none, one `GET` of the referrers tag
-    /// besides (distribution-spec 1.1, "Backwards Compatibility").
+    /// besides (distribution-spec 1.1, "Backwards Compatibility"). As many again where a mirror has none.
     ///
     /// # Errors
     ///
     /// Whatever keeps the registry from answering; a subject that nothing refers to, or that is not there, has none.
     pub async fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Descriptor>, Error> {
-        referrers::list(self, subject, artifact_type).await
+        let asked = Askable::of(self)?;
+        let first = referrers::list(&asked.first, subject, artifact_type).await;
+        let second = match &first {
+            Ok(referrers) => asked.second.as_ref().filter(|_| referrers.is_empty()),
+            Err(error) => asked.after(error),
+        };
+        match second {
+            Some(second) => referrers::list(second, subject, artifact_type).await,
+            None => first,
+        }
     }
 
     /// Deletes a tag and leaves the manifest that it points to.

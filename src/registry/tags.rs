@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 
-use futures_util::{Stream, TryStreamExt as _, stream};
+use futures_util::{Stream, TryFutureExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
 use super::Repository;
+use super::mirror::Askable;
 use super::pages::{Page, Pages};
 use super::response::violation;
 use crate::error::Error;
@@ -36,15 +37,25 @@ impl Listing {
     }
 }
 
-/// Lists tags, page by page.
+/// Lists tags, page by page: those of a mirror, where there is one.
 pub(super) fn list(repository: &Repository, listing: Listing) -> impl Stream<Item = Result<Tag, Error>> + use<> {
-    let pages = Pages::new(repository, path(&listing), "application/json");
-    let state = State { pages, listing, seen: HashSet::new() };
-    stream::try_unfold(state, State::step).try_flatten()
+    let asked = Askable::of(repository);
+    let begin = async move {
+        let asked = asked?;
+        let state = State { pages: begin(&asked.first, &listing), asked: Some(asked), listing, seen: HashSet::new() };
+        Ok(stream::try_unfold(state, State::step).try_flatten())
+    };
+    begin.try_flatten_stream()
+}
+
+fn begin(repository: &Repository, listing: &Listing) -> Pages {
+    Pages::new(repository, path(listing), "application/json")
 }
 
 struct State {
     pages: Pages,
+    /// Who is asked, before the first page decides that.
+    asked: Option<Askable>,
     listing: Listing,
     /// The tags so far, where the registry may turn out not to know `last`.
     seen: HashSet<Tag>,
@@ -52,8 +63,18 @@ struct State {
 
 impl State {
     async fn step(mut self) -> Result<Option<(impl Stream<Item = Result<Tag, Error>>, Self)>, Error> {
-        let Some(page) = self.pages.next().await? else { return Ok(None) };
-        let mut tags = parse(&page)?;
+        let asked = self.asked.take();
+        let mut page = self.page().await;
+        let second = match (&page, &asked) {
+            (Err(error), Some(asked)) => asked.after(error),
+            (Ok(Some(tags)), Some(asked)) if tags.is_empty() && !self.pages.has_next() => asked.second.as_ref(),
+            _ => None,
+        };
+        if let Some(second) = second {
+            self.pages = begin(second, &self.listing);
+            page = self.page().await;
+        }
+        let Some(mut tags) = page? else { return Ok(None) };
         // A full page without a `Link`: old registries have pages and do not say where the next one is. Those that do not
         // know `last` either begin again.
         if let Some(n) = self.listing.page {
@@ -65,6 +86,10 @@ impl State {
             }
         }
         Ok(Some((stream::iter(tags.into_iter().map(Ok)), self)))
+    }
+
+    async fn page(&mut self) -> Result<Option<Vec<Tag>>, Error> {
+        self.pages.next().await?.as_ref().map(parse).transpose()
     }
 }
 
