@@ -96,7 +96,12 @@ struct Served {
 impl Open for Served {
     fn open(&self, offset: u64) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send + '_>> {
         self.artifact.opened.lock().expect("no test panics while it is opened").push(self.digest);
-        let missing = || error::Missing { what: self.digest.to_string(), place: error::Place::Unknown, errors: vec![] };
+        let missing = || error::Missing {
+            what: self.digest.to_string(),
+            place: error::Place::Unknown,
+            errors: vec![],
+            details: error::Details::default(),
+        };
         let found = self.artifact.blobs.get(&self.digest).cloned();
         Box::pin(async move { Ok(Body::from_bytes(found.ok_or_else(|| Box::new(missing()))?).skip(offset)) })
     }

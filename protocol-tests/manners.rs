@@ -278,6 +278,25 @@ async fn a_limit_is_told_with_its_numbers() {
     script.finish();
 }
 
+/// Refusals had the number of the request, and the commonest two answers had it not.
+#[tokio::test]
+async fn r3_what_is_missing_or_denied_is_told_with_the_number_of_the_request() {
+    let token =
+        || Reply::status(401).header("www-authenticate", "Bearer realm=\"/token\"").header("x-request-id", "1-1");
+    let script = Script::new()
+        .on("GET /v2/app/manifests/v1", Reply::status(404).header("x-request-id", "3-3"))
+        .always("GET /v2/app/manifests/v2", token())
+        .on("GET /token?*", Reply::refusal(403, "DENIED", "no").header("x-request-id", "2-2"))
+        .start()
+        .await;
+    let repository = anonymous(script.address());
+    for (tag, id) in [("v1", "3-3"), ("v2", "2-2")] {
+        let error = repository.manifest(&tag.parse().expect("a tag")).await.expect_err("refused").to_string();
+        assert!(error.contains(&format!(", request id `{id}`)")), "{error}");
+    }
+    script.finish();
+}
+
 #[tokio::test]
 async fn refusals_without_a_reason_say_what_there_is() {
     let page = Reply::status(403).header("content-type", "text/html").body("<html><title>Web filter</title>");

@@ -171,7 +171,7 @@ impl fmt::Display for Mismatch {
             }
             Actual::Long => write!(f, "content of `{}` is longer than its {} bytes", expected.digest, expected.size)?,
         }
-        f.write_str(&place.parenthesis())
+        f.write_str(&place.parenthesis(&Details::default()))
     }
 }
 
@@ -199,7 +199,7 @@ impl fmt::Display for Place {
 
 /// Something asked for by name that is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} was not found{}{}", place.parenthesis(), said(errors))]
+#[error("{what} was not found{}{}", place.parenthesis(details), said(errors))]
 pub struct Missing {
     /// What was asked for, as in "manifest `v1`".
     pub what: String,
@@ -207,6 +207,8 @@ pub struct Missing {
     pub place: Place,
     /// What the registry said, where one was asked.
     pub errors: Vec<ErrorEntry>,
+    /// What else its answer says about itself.
+    pub details: Details,
 }
 
 /// An answer that breaks the protocol.
@@ -289,7 +291,7 @@ impl fmt::Display for Allowance {
 
 /// Credentials that are missing, wrong or not enough.
 #[derive(Debug, thiserror::Error)]
-#[error("{registry} {} ({request}){}", tried, said(errors))]
+#[error("{registry} {} ({request}{}){}", tried, details.identified(), said(errors))]
 pub struct Unmet {
     /// The registry.
     pub registry: Registry,
@@ -299,6 +301,8 @@ pub struct Unmet {
     pub tried: Tried,
     /// What the registry or its token service said.
     pub errors: Vec<ErrorEntry>,
+    /// What else that answer says about itself.
+    pub details: Details,
 }
 
 /// Which credentials were tried.
@@ -423,10 +427,10 @@ impl fmt::Display for UnreachableKind {
 
 impl Place {
     /// Prints as an addition to a sentence; an unknown place adds nothing.
-    fn parenthesis(&self) -> String {
+    fn parenthesis(&self, details: &Details) -> String {
         match self {
             Self::Unknown => String::new(),
-            place => format!(" ({place})"),
+            place => format!(" ({place}{})", details.identified()),
         }
     }
 
@@ -485,12 +489,19 @@ mod tests {
                 ..Details::default()
             },
         };
-        let missing = Missing { what: "manifest `v1`".into(), place: Place::Request(request()), errors: vec![] };
+        let identified = || Details { request_id: Some("4f2a".into()), ..Details::default() };
+        let missing = Missing {
+            what: "manifest `v1`".into(),
+            place: Place::Request(request()),
+            errors: vec![],
+            details: identified(),
+        };
         let unmet = Unmet {
             registry: "r.example".parse().expect("a registry"),
             request: request(),
             tried: Tried::Account { username: "ada".into(), source: "the command line".into() },
             errors: vec![],
+            details: identified(),
         };
         for (error, text) in [
             (
@@ -503,11 +514,11 @@ mod tests {
             ),
             (
                 Error::from(Box::new(missing)),
-                "manifest `v1` was not found (PUT https://r.example/v2/a/manifests/v1?sig=…)",
+                "manifest `v1` was not found (PUT https://r.example/v2/a/manifests/v1?sig=…, request id `4f2a`)",
             ),
             (
                 Error::from(Box::new(unmet)),
-                "r.example does not accept `ada` from the command line (PUT https://r.example/v2/a/manifests/v1?sig=…)",
+                "r.example does not accept `ada` from the command line (PUT https://r.example/v2/a/manifests/v1?sig=…, request id `4f2a`)",
             ),
             (Error::from(ParseError::new("tag", "V 1", "no space").at(1)), "tag `V 1` at character 2 expects no space"),
         ] {

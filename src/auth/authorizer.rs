@@ -12,9 +12,9 @@ use super::session::{Anonymous, Met, Session};
 use super::token::{Denied, Token};
 use super::{Keychain, Scopes};
 use crate::content::Body;
-use crate::error::{Error, HelperFailure, RequestLine, Tried, Unmet};
+use crate::error::{Details, Error, HelperFailure, RequestLine, Tried, Unmet};
 use crate::model::{ErrorBody, ErrorEntry, Registry};
-use crate::transport::{Budget, FinalUri, Origin, Payload, Scheme, Transport};
+use crate::transport::{Budget, FinalUri, Origin, Payload, Scheme, Transport, headers};
 
 /// Whether credentials may be sent where others can read them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Authorizer {
             let response = session.transport.send(carrying(request, pass.header.as_ref()), budget).await?;
             let Some(demand) = demand(&response, &account.origin) else { return Ok((response, pass.tried)) };
             let answered = final_uri(&response, request.uri());
-            let refusal = Denied { request: line.clone(), errors: complaints(response).await };
+            let refusal = refusal(line.clone(), response).await;
             if !is_worth_meeting(&pass.carried, &demand) {
                 return Err(unmet(&account.registry, pass.tried, refusal));
             }
@@ -255,6 +255,12 @@ pub(super) fn final_uri(response: &Response<Body>, requested: &Uri) -> Uri {
 }
 
 /// Reads what the registry says beside its challenge. Reading it also gives the connection back.
+pub(super) async fn refusal(request: RequestLine, response: Response<Body>) -> Denied {
+    let details = Details { request_id: headers::request_id(response.headers()), ..Details::default() };
+    Denied { request, errors: complaints(response).await, details }
+}
+
+/// Reads what the registry says.
 pub(super) async fn complaints(response: Response<Body>) -> Vec<ErrorEntry> {
     ErrorBody::parse(&beginning(response.into_body()).await).errors
 }
@@ -277,8 +283,8 @@ async fn beginning(body: Body) -> Vec<u8> {
 
 /// Blames the credentials.
 pub(super) fn unmet(registry: &Registry, tried: Tried, refusal: Denied) -> Error {
-    let Denied { request, errors } = refusal;
-    Error::Unauthorized(Box::new(Unmet { registry: registry.clone(), request, tried, errors }))
+    let Denied { request, errors, details } = refusal;
+    Error::Unauthorized(Box::new(Unmet { registry: registry.clone(), request, tried, errors, details }))
 }
 
 /// Bytes of an error body.

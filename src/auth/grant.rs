@@ -144,7 +144,7 @@ mod tests {
     use http::{HeaderValue, Method};
 
     use super::*;
-    use crate::error::RequestLine;
+    use crate::error::{Details, RequestLine};
 
     fn account() -> Account {
         let origin = Origin::of(&"https://r.example/".parse().expect("a URI")).expect("an origin");
@@ -157,7 +157,7 @@ mod tests {
 
     fn denial() -> NoToken {
         let request = RequestLine::new(&Method::GET, &Uri::from_static("https://a.example/t"));
-        NoToken::Denied(Box::new(Denied { request, errors: vec![] }))
+        NoToken::Denied(Box::new(Denied { request, errors: vec![], details: Details::default() }))
     }
 
     fn token(seconds: u64) -> Token {

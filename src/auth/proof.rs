@@ -2,10 +2,10 @@
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 
-use super::authorizer::{Authorizer, carrying, complaints, demand, final_uri, unmet};
+use super::authorizer::{Authorizer, carrying, complaints, demand, final_uri, refusal, unmet};
 use super::demand::{Bearer, Demand};
 use super::session::{Direct, service};
-use super::token::{self, Ask, Denied, NoToken};
+use super::token::{self, Ask, NoToken};
 use super::{Credential, Found};
 use crate::content::Body;
 use crate::error::{Details, Error, Refused, RequestLine, Tried};
@@ -61,7 +61,7 @@ impl Attempt<'_> {
             return if is_open { Ok(Proof::NotAsked) } else { Err(self.refused(response).await) };
         };
         let answered = final_uri(&response, self.request.uri());
-        let refusal = Denied { request: self.line(), errors: complaints(response).await };
+        let refused = refusal(self.line(), response).await;
         let header = match &demanded {
             Demand::Basic => self.direct(Direct::Password, &origin),
             Demand::Bearer(_) if matches!(self.found.credential, Credential::Bearer { .. }) => {
@@ -69,15 +69,15 @@ impl Attempt<'_> {
             }
             Demand::Bearer(bearer) => self.token(bearer, &origin, &answered, budget).await?,
         };
-        let header = header.map_err(|tried| unmet(self.registry, tried, refusal))?;
+        let header = header.map_err(|tried| unmet(self.registry, tried, refused))?;
 
         let response = self.send(Some(&header), budget).await?;
         let again = demand(&response, &origin);
         match judge(response.status(), again.as_ref(), &demanded) {
             Verdict::Verified => Ok(Proof::Verified),
             Verdict::Unmet => {
-                let refusal = Denied { request: self.line(), errors: complaints(response).await };
-                Err(unmet(self.registry, self.found.tried(), refusal))
+                let refused = refusal(self.line(), response).await;
+                Err(unmet(self.registry, self.found.tried(), refused))
             }
             Verdict::Refused => Err(self.refused(response).await),
         }

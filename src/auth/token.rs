@@ -14,7 +14,7 @@ use super::{Credential, Scopes, Secret, basic};
 use crate::content::Body;
 use crate::error::{Details, Error, Refused, RequestLine};
 use crate::model::{ErrorBody, ErrorCode, ErrorEntry};
-use crate::transport::{Attempts, Budget, Payload, Redirects, Traffic, Transport};
+use crate::transport::{Attempts, Budget, Payload, Redirects, Traffic, Transport, headers};
 
 /// A registry token, ready to be sent.
 pub(crate) struct Token {
@@ -52,6 +52,8 @@ pub(crate) struct Denied {
     pub(crate) request: RequestLine,
     /// What the registry or its token service said.
     pub(crate) errors: Vec<ErrorEntry>,
+    /// What else the answer says about itself.
+    pub(crate) details: Details,
 }
 
 impl From<Error> for NoToken {
@@ -147,6 +149,7 @@ struct Exchange {
     request: RequestLine,
     status: StatusCode,
     attempts: u32,
+    details: Details,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -155,8 +158,13 @@ async fn exchange(transport: &Transport, request: Request<Payload>, budget: &mut
     let response = transport.send(request, budget).await?;
     let status = response.status();
     let attempts = response.extensions().get::<Attempts>().map_or(1, |attempts| attempts.0);
+    let details = Details {
+        request_id: headers::request_id(response.headers()),
+        page: None,
+        allowance: headers::allowance(response.headers()),
+    };
     match read(response).await? {
-        Some(body) => Ok(Exchange { request: line, status, attempts, body }),
+        Some(body) => Ok(Exchange { request: line, status, attempts, details, body }),
         None => Err(Error::protocol(line, "the token service's answer is longer than 128 KiB")),
     }
 }
@@ -177,7 +185,7 @@ async fn read(response: Response<Body>) -> Result<Option<Zeroizing<Vec<u8>>>, Er
 impl Exchange {
     /// Judges the answer.
     fn token(self) -> Result<Token, NoToken> {
-        let Self { request, status, attempts, body } = self;
+        let Self { request, status, attempts, details, body } = self;
         if status.is_success() {
             let granted = Granted::read(&body).map_err(|rule| Error::protocol(request, rule))?;
             return Ok(Token { until: Instant::now() + granted.useful(), header: granted.header });
@@ -187,14 +195,14 @@ impl Exchange {
         }
         let errors = complaints(&body);
         Err(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => NoToken::Denied(Box::new(Denied { request, errors })),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                NoToken::Denied(Box::new(Denied { request, errors, details }))
+            }
             // OAuth 2 says so where a refresh token has expired.
             StatusCode::BAD_REQUEST if errors.iter().any(|entry| entry.code.as_str() == "invalid_grant") => {
-                NoToken::Denied(Box::new(Denied { request, errors }))
+                NoToken::Denied(Box::new(Denied { request, errors, details }))
             }
-            status => NoToken::Failed(
-                Box::new(Refused { request, status, errors, attempts, details: Details::default() }).into(),
-            ),
+            status => NoToken::Failed(Box::new(Refused { request, status, errors, attempts, details }).into()),
         })
     }
 }

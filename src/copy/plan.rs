@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::content::{Source, Target};
-use crate::error::{Error, Missing, Place};
+use crate::error::{Details, Error, Missing, Place};
 use crate::model::{Descriptor, Identifier, ImageIndex, Manifest, ParseError, Platform, Tag};
 
 /// What has to move so that the target has a manifest and everything below it.
@@ -158,7 +158,12 @@ fn select<'a>(index: &'a ImageIndex, id: &Identifier, platforms: &[Platform]) ->
         let there =
             list(&mut index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::to_string));
         let what = format!("a manifest for {wanted} (the index `{id}` serves {there})");
-        Error::NotFound(Box::new(Missing { what, place: Place::Unknown, errors: Vec::new() }))
+        Error::NotFound(Box::new(Missing {
+            what,
+            place: Place::Unknown,
+            errors: Vec::new(),
+            details: Details::default(),
+        }))
     })
 }
 

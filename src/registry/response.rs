@@ -30,7 +30,7 @@ pub(super) async fn refused(response: Response<Body>, request: RequestLine, what
         details.page = title(&body);
     }
     if status == StatusCode::NOT_FOUND {
-        return Error::NotFound(Box::new(Missing { what: what(), place: Place::Request(request), errors }));
+        return Error::NotFound(Box::new(Missing { what: what(), place: Place::Request(request), errors, details }));
     }
     Error::Refused(Box::new(Refused { request, status, errors, attempts, details }))
 }

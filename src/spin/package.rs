@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use super::lock_file::LockedApp;
 use crate::content::{Blob, Body, Open, Source};
-use crate::error::{Error, Missing, Place};
+use crate::error::{Details, Error, Missing, Place};
 use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType};
 
 /// A packed application: a [`Source`] of one manifest and its blobs, which stay in the files they came from.
@@ -77,5 +77,5 @@ impl Open for Absent {
 }
 
 fn missing(what: String) -> Error {
-    Error::NotFound(Box::new(Missing { what, place: Place::Unknown, errors: Vec::new() }))
+    Error::NotFound(Box::new(Missing { what, place: Place::Unknown, errors: Vec::new(), details: Details::default() }))
 }

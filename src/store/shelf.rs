@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::ingest::blocking;
 use crate::content::{Blob, Body, Open, Verifier};
 use crate::disk::Mode;
-use crate::error::{Actual, Error, Missing, ParseError, Place};
+use crate::error::{Actual, Details, Error, Missing, ParseError, Place};
 use crate::model::{Descriptor, Digest};
 
 /// A folder of blobs named by their digests, and a private folder beside it for what is not finished.
@@ -192,7 +192,12 @@ impl Open for Standing {
 
 /// Says that `what` is not below `place`.
 pub(crate) fn missing(what: String, place: &Path) -> Error {
-    Error::NotFound(Box::new(Missing { what, place: Place::file(place), errors: Vec::new() }))
+    Error::NotFound(Box::new(Missing {
+        what,
+        place: Place::file(place),
+        errors: Vec::new(),
+        details: Details::default(),
+    }))
 }
 
 fn open_file(path: &Path) -> Result<Option<(File, u64)>, Error> {

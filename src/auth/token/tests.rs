@@ -134,11 +134,19 @@ fn statuses_are_told_apart() {
             "the registry answered 400 Bad Request: invalid_request (GET https://a.example/token)",
         ),
         (503, "", "the registry answered 503 Service Unavailable (GET https://a.example/token)"),
+        (
+            500,
+            "4f2a",
+            "the registry answered 500 Internal Server Error (GET https://a.example/token, request id `4f2a`)",
+        ),
     ] {
+        // What the rows have no room for: the last one has a number and no body.
+        let (body, id) = if body == "4f2a" { ("", Some(body)) } else { (body, None) };
         let exchange = Exchange {
             request: RequestLine::new(&Method::GET, &"https://a.example/token".parse().expect("a URI")),
             status: StatusCode::from_u16(status).expect("a status"),
             attempts: 1,
+            details: Details { request_id: id.map(str::to_owned), ..Details::default() },
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };
         let printed = match exchange.token() {

@@ -44,7 +44,13 @@ fn limited() -> Error {
 }
 
 fn unmet(tried: Tried) -> Error {
-    let unmet = Unmet { registry: registry("r.example"), request: request(), tried, errors: vec![] };
+    let unmet = Unmet {
+        registry: registry("r.example"),
+        request: request(),
+        tried,
+        errors: vec![],
+        details: Details::default(),
+    };
     Error::Unauthorized(Box::new(unmet))
 }
 
@@ -58,7 +64,7 @@ fn account() -> Tried {
 
 fn missing(place: Place, code: &str) -> Error {
     let errors = if code.is_empty() { vec![] } else { vec![ErrorEntry::new(code.into(), "")] };
-    Error::NotFound(Box::new(Missing { what: "manifest `v1`".into(), place, errors }))
+    Error::NotFound(Box::new(Missing { what: "manifest `v1`".into(), place, errors, details: Details::default() }))
 }
 
 fn mismatch(place: Place, actual: Actual) -> Error {
