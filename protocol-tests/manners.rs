@@ -9,7 +9,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use spinreg::Manifest;
 use spinreg::content::{Body, Source as _, Target as _};
-use spinreg::model::{Descriptor, MediaType};
+use spinreg::model::{Descriptor, Identifier, MediaType};
 use spinreg::registry::Notice;
 use spinreg::transport::{Attempts, Payload};
 use tokio::sync::Semaphore;
@@ -257,6 +257,34 @@ async fn where_pulls_are_counted_an_unchanged_one_is_not() {
     assert_eq!(manifests(), [tag]);
     pull(&Cli::new(), &format!("{}/me/app:v1", front.registry()), &[]).await;
     assert_eq!(manifests(), ["GET /v2/me/app/manifests/v1 200"], "elsewhere it would only cost a request");
+}
+
+/// What an index stands for here was not known without reading it, each time.
+#[tokio::test]
+async fn r3_an_unchanged_index_is_not_counted_either() {
+    let registry = Embedded::start().await;
+    let digest = push(&Cli::new(), &scenario::app("static-site"), &registry.reference("me/app:v1"), &[]).await;
+    let client = plain().build().expect("options that fit");
+    let repository = client.repository(&registry.reference("me/app").parse().expect("a reference")).for_push();
+    let image = repository.manifest(&Identifier::Digest(digest)).await.expect("the manifest");
+    let mut child = serde_json::to_value(image.descriptor()).expect("plain data");
+    child["platform"] = serde_json::json!({ "os": "wasip1", "architecture": "wasm" });
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [child],
+    });
+    let index = Manifest::parse(index.to_string(), None).expect("an index");
+    repository.push_manifest(&index, Some(&"all".parse().expect("a tag"))).await.expect("an upload");
+
+    let front = Front::before(registry.address()).start().await;
+    let cli = Cli::new().env("http_proxy", format!("http://{}", front.registry()));
+    let tag = "HEAD /v2/me/app/manifests/all 200".to_owned();
+    let read = |digest: spinreg::Digest| format!("GET /v2/me/app/manifests/{digest} 200");
+    for expected in [vec![tag.clone(), read(index.digest()), read(digest)], vec![tag]] {
+        pull(&cli, "docker.io/me/app:all", &["--plain-http"]).await;
+        let lines = front.wire().take().into_iter().filter(|line| line.contains("/manifests/"));
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+        assert_cached(&cli, "docker.io/me/app/all", "static-site");
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,26 @@ pub trait Target: Send + Sync {
         self.push_blob(blob)
     }
 
+    /// Returns an index that was [noted](Self::note_index), where the target keeps it: then nobody has to be asked for it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from answering; absence is `None`.
+    fn noted_index(&self, index: &Descriptor) -> impl Future<Output = Result<Option<Manifest>, Error>> + Send {
+        let _ = index;
+        async { Ok(None) }
+    }
+
+    /// Takes note of an index of which the target has one manifest and not the others. It may forget it at any time.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from doing so.
+    fn note_index(&self, index: &Manifest) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = index;
+        async { Ok(()) }
+    }
+
     /// Clears away what pushes have left half done because they were dropped on their way. It does what it can, in
     /// bounded time.
     fn tidy(&self) -> impl Future<Output = ()> + Send {

@@ -13,6 +13,7 @@ pub struct Plan {
     blobs: Vec<Descriptor>,
     manifests: Vec<Manifest>,
     tagging: Option<Manifest>,
+    index: Option<Manifest>,
 }
 
 impl Plan {
@@ -23,7 +24,7 @@ impl Plan {
     ///
     /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. A source
     /// that [counts what is read](Source::counts_reads) is asked what `id` names, and for the manifest only where the
-    /// target has it not.
+    /// target has it not, or neither its child nor a [note](Target::noted_index) of the index.
     ///
     /// # Errors
     ///
@@ -39,20 +40,29 @@ impl Plan {
         let mut exact = id.clone();
         if from.counts_reads() {
             let root = from.resolve(id).await?;
-            let narrowed = root.media_type.is_index() && !platforms.is_empty();
-            if tag.is_none() && !narrowed && to.exists(&root).await? {
-                return Ok(Self { root, blobs: Vec::new(), manifests: Vec::new(), tagging: None });
-            }
             // What the name stands for may change meanwhile, and what was resolved is what is meant.
             exact = Identifier::Digest(root.digest);
+            let narrowed = root.media_type.is_index() && !platforms.is_empty();
+            let wanted = match to.noted_index(&root).await?.as_ref().and_then(Manifest::index).filter(|_| narrowed) {
+                Some(index) => Some(bare(select(index, id, platforms)?)),
+                None => Some(root).filter(|_| !narrowed),
+            };
+            if let Some(wanted) = wanted
+                && tag.is_none()
+                && to.exists(&wanted).await?
+            {
+                return Ok(Self::nothing(wanted));
+            }
         }
         let mut root = from.manifest(&exact).await?;
-        if let Some(index) = root.index().filter(|_| !platforms.is_empty()) {
-            let child = select(index, id, platforms)?;
-            root = from.manifest(&Identifier::Digest(child.digest)).await?;
+        let mut index = None;
+        if let Some(whole) = root.index().filter(|_| !platforms.is_empty()) {
+            let child = select(whole, id, platforms)?.digest;
+            index = Some(root);
+            root = from.manifest(&Identifier::Digest(child)).await?;
         }
         let mut plan =
-            Self { root: root.descriptor().clone(), blobs: Vec::new(), manifests: Vec::new(), tagging: None };
+            Self { index: index.filter(|_| from.counts_reads()), ..Self::nothing(root.descriptor().clone()) };
         if let Some(tag) = tag
             && to.tagged(tag).await? == Some(root.digest())
         {
@@ -68,10 +78,14 @@ impl Plan {
 
     /// Lists everything at and below `root`, whatever `to` says that it has.
     pub(super) async fn whole(from: &impl Source, to: &impl Target, root: Manifest) -> Result<Self, Error> {
-        let mut plan =
-            Self { root: root.descriptor().clone(), blobs: Vec::new(), manifests: Vec::new(), tagging: None };
+        let mut plan = Self::nothing(root.descriptor().clone());
         plan.descend(from, to, root, Prune::Nothing).await?;
         Ok(plan)
+    }
+
+    /// Plans to move nothing.
+    fn nothing(root: Descriptor) -> Self {
+        Self { root, blobs: Vec::new(), manifests: Vec::new(), tagging: None, index: None }
     }
 
     /// Walks what is below `root`, children before parents, without recursion.
@@ -142,10 +156,20 @@ impl Plan {
         self.tagging.as_ref()
     }
 
+    /// Returns the index that the root was taken out of, where asking for it again costs something.
+    pub(super) fn index(&self) -> Option<&Manifest> {
+        self.index.as_ref()
+    }
+
     /// Returns how many bytes the blobs have together, as their descriptors claim.
     pub fn bytes(&self) -> u64 {
         self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
     }
+}
+
+/// Leaves out what an index says about its child.
+fn bare(child: &Descriptor) -> Descriptor {
+    Descriptor::new(child.media_type.clone(), child.digest, child.size)
 }
 
 fn select<'a>(index: &'a ImageIndex, id: &Identifier, platforms: &[Platform]) -> Result<&'a Descriptor, Error> {
@@ -211,6 +235,7 @@ mod tests {
         tagged: Option<Digest>,
         counts: bool,
         read: AtomicUsize,
+        noted: Option<Manifest>,
     }
 
     impl Source for Shelf {
@@ -241,6 +266,10 @@ mod tests {
 
         async fn tagged(&self, _: &Tag) -> Result<Option<Digest>, Error> {
             Ok(self.tagged)
+        }
+
+        async fn noted_index(&self, index: &Descriptor) -> Result<Option<Manifest>, Error> {
+            Ok(self.noted.clone().filter(|noted| noted.digest() == index.digest))
         }
 
         async fn push_blob(&self, _: &Blob) -> Result<Pushed, Error> {
@@ -370,6 +399,32 @@ mod tests {
             let plan = Plan::build(&from, &Identifier::Digest(root), platforms, &to, tag).await.expect("a plan");
             assert_eq!(plan.root().digest, root);
             assert_eq!(from.read.load(Ordering::Relaxed), reads, "{tag:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_index_that_was_noted_is_not_read_again() {
+        let mut from = Shelf { counts: true, ..Shelf::default() };
+        let image = from.image(&["x"]);
+        let mut child = from.manifests[&image].descriptor().clone();
+        child.platform = Some(Platform::new("wasip1", "wasm"));
+        let child = serde_json::to_string(&child).expect("plain data");
+        let root = from.put(format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#));
+        let other = from.put(r#"{"schemaVersion":2,"manifests":[]}"#.to_owned());
+        let platforms = [Platform::new("wasip1", "wasm")];
+        for (there, noted, reads, to_note) in [
+            (vec![], None, 2, true),
+            (vec![image], None, 2, true),
+            (vec![image], Some(other), 2, true),
+            (vec![], Some(root), 2, true),
+            (vec![image], Some(root), 0, false),
+        ] {
+            let noted = noted.map(|digest| from.manifests[&digest].clone());
+            let to = Shelf { there, noted, ..Shelf::default() };
+            from.read = AtomicUsize::new(0);
+            let plan = Plan::build(&from, &Identifier::Digest(root), &platforms, &to, None).await.expect("a plan");
+            assert_eq!((plan.root().digest, from.read.load(Ordering::Relaxed)), (image, reads));
+            assert_eq!(plan.index().is_some(), to_note);
         }
     }
 }

@@ -19,7 +19,8 @@ use crate::store::{self, blocking};
 ///
 /// Layers go where their media types belong; archives are unpacked beside. The lock file (of old artifacts and of
 /// packages: the config) is kept in memory until the manifest comes, and then written as `config.json`, together with
-/// the manifest's exact bytes as `manifest.json`.
+/// the manifest's exact bytes as `manifest.json`. An index that the manifest was taken out of is noted beside them as
+/// `index.json` where asking for it again would count.
 #[derive(Clone, Debug)]
 pub struct CachedApplication {
     cache: Cache,
@@ -150,6 +151,10 @@ impl CachedApplication {
         self.directory.join("manifest.json")
     }
 
+    fn index_path(&self) -> PathBuf {
+        self.directory.join("index.json")
+    }
+
     fn config_path(&self) -> PathBuf {
         self.directory.join("config.json")
     }
@@ -168,6 +173,25 @@ impl Target for CachedApplication {
         }
         let (cache, layer) = (self.cache.clone(), descriptor.clone());
         blocking(move || Ok(cache.files(&layer)?.is_some())).await
+    }
+
+    async fn noted_index(&self, index: &Descriptor) -> Result<Option<Manifest>, Error> {
+        let (path, wanted) = (self.index_path(), index.clone());
+        let bytes = blocking(move || disk::read_small(&path, Manifest::MAX_READ)).await?;
+        let bytes = bytes.filter(|bytes| Digest::of_with(wanted.digest.algorithm(), bytes) == wanted.digest);
+        let parse = |bytes: Vec<u8>| Manifest::parse_named(bytes.into(), Some(wanted.media_type), wanted.digest);
+        Ok(bytes.map(parse).transpose()?)
+    }
+
+    /// Keeps the last one, as `index.json`, which Spin does not look at.
+    async fn note_index(&self, index: &Manifest) -> Result<(), Error> {
+        let (path, bytes) = (self.index_path(), index.bytes().clone());
+        let lock = self.cache.lock_manifests().await?;
+        blocking(move || {
+            let _lock = lock;
+            disk::replace(&path, &bytes, Mode::Shared)
+        })
+        .await
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
