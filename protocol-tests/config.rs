@@ -8,7 +8,7 @@ use crate::support::guard::Guard;
 use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
 use crate::support::scenario::{app, main_job, pull, push};
-use crate::support::script::Script;
+use crate::support::script::{Script, Scripted};
 use crate::support::tls::Authority;
 
 const PASSWORD: &str = "correct-horse";
@@ -107,18 +107,25 @@ async fn mistakes_in_the_file_are_told_with_their_place() {
     assert!(complaint.contains("cannot read `mine.toml`"), "{complaint}");
 }
 
+/// A registry that has nothing and lets in whom `people` know, and how it is called.
+async fn mutual(authority: &Authority, people: &Authority) -> (Scripted, String) {
+    let script = Script::new()
+        .always("GET /v2/app/manifests/v1", Reply::refusal(404, "MANIFEST_UNKNOWN", ""))
+        .start_as(authority.server_for_clients_of(people, &["localhost"]))
+        .await;
+    let registry = format!("localhost:{}", script.address().port());
+    (script, registry)
+}
+
 #[tokio::test]
 async fn dockers_certificates_are_used_and_unreadable_ones_passed_over() {
     let (authority, people) = (Authority::new(), Authority::new());
-    let script = Script::new()
-        .always("GET /v2/app/manifests/v1", Reply::refusal(404, "MANIFEST_UNKNOWN", ""))
-        .start_as(authority.server_for_clients_of(&people, &["localhost"]))
-        .await;
-    let reference = format!("localhost:{}/app:v1", script.address().port());
+    let (script, registry) = mutual(&authority, &people).await;
+    let reference = format!("{registry}/app:v1");
     let (certificate, key) = people.client_files();
     let cli = Cli::new();
     cli.run(["pull", &reference]).await.failure(6);
-    let directory = cli.path(format!("home/.docker/certs.d/localhost:{}", script.address().port()));
+    let directory = cli.path(format!("home/.docker/certs.d/{registry}"));
     std::fs::create_dir_all(&directory).expect("a directory");
     for (from, to) in [(&authority.file(), "corp.crt"), (&certificate, "me.cert"), (&key, "me.key")] {
         std::fs::copy(from, directory.join(to)).expect("a file");
@@ -138,11 +145,8 @@ async fn dockers_certificates_are_used_and_unreadable_ones_passed_over() {
 #[tokio::test]
 async fn a_certificate_is_given_by_flags() {
     let (authority, people) = (Authority::new(), Authority::new());
-    let script = Script::new()
-        .always("GET /v2/app/manifests/v1", Reply::refusal(404, "MANIFEST_UNKNOWN", ""))
-        .start_as(authority.server_for_clients_of(&people, &["localhost"]))
-        .await;
-    let reference = format!("localhost:{}/app:v1", script.address().port());
+    let (script, registry) = mutual(&authority, &people).await;
+    let reference = format!("{registry}/app:v1");
     let [ca, certificate, key] = {
         let (certificate, key) = people.client_files();
         [authority.file(), certificate, key].map(|path| path.to_str().expect("a path in Unicode").to_owned())

@@ -34,6 +34,13 @@ fn script() -> Script {
     Script::new().on("HEAD /v2/app/blobs/*", Reply::status(404)).on("POST /v2/app/blobs/uploads/", open())
 }
 
+/// The same, which has `size` bytes of the blob in the end.
+fn keeping(size: usize) -> Script {
+    Script::new()
+        .on_each("HEAD /v2/app/blobs/*", [Reply::status(404), head(size)])
+        .on("POST /v2/app/blobs/uploads/", open())
+}
+
 fn open() -> Reply {
     Reply::status(202).header("location", "/u")
 }
@@ -192,9 +199,7 @@ async fn too_large_a_blob_goes_up_in_chunks() {
 #[tokio::test]
 async fn a_conflict_is_settled_by_the_status() {
     let bytes = bytes(2 * CHUNK);
-    let script = Script::new()
-        .on_each("HEAD /v2/app/blobs/*", [Reply::status(404), head(bytes.len())])
-        .on("POST /v2/app/blobs/uploads/", open())
+    let script = keeping(bytes.len())
         .on("PATCH /u", Reply::status(202).header("range", format!("0-{}", CHUNK - 1)))
         .on("PATCH /u", Reply::refusal(416, "RANGE_INVALID", "no"))
         .on("GET /u", status(format_args!("0-{}", CHUNK - 6)).header("location", "/v"))
@@ -214,9 +219,7 @@ async fn a_conflict_is_settled_by_the_status() {
 async fn a_broken_upload_goes_on_where_it_broke() {
     let bytes = bytes(CHUNK);
     for broken in [Reply::reset(), Reply::close(), Reply::status(503), Reply::status(429).header("retry-after", "0")] {
-        let script = Script::new()
-            .on_each("HEAD /v2/app/blobs/*", [Reply::status(404), head(bytes.len())])
-            .on("POST /v2/app/blobs/uploads/", open())
+        let script = keeping(bytes.len())
             .on("PUT /u?digest=*", broken)
             .on("GET /u", status("0-999"))
             .on("PATCH /u", Reply::status(202))
@@ -234,9 +237,7 @@ async fn a_broken_upload_goes_on_where_it_broke() {
 #[tokio::test]
 async fn a_lost_answer_is_not_a_lost_blob() {
     let bytes = bytes(CHUNK);
-    let script = Script::new()
-        .on_each("HEAD /v2/app/blobs/*", [Reply::status(404), head(bytes.len())])
-        .on("POST /v2/app/blobs/uploads/", open())
+    let script = keeping(bytes.len())
         .on("PUT /u?digest=*", Reply::close())
         .on("GET /u", Reply::refusal(404, "BLOB_UPLOAD_UNKNOWN", "it is closed"))
         .start()
@@ -248,9 +249,7 @@ async fn a_lost_answer_is_not_a_lost_blob() {
 #[tokio::test]
 async fn breaks_without_progress_end_and_the_session_is_cancelled() {
     let bytes = bytes(CHUNK);
-    let script = Script::new()
-        .on("HEAD /v2/app/blobs/*", Reply::status(404))
-        .on("POST /v2/app/blobs/uploads/", open())
+    let script = script()
         .on_each("PUT /u?digest=*", (0..5).map(|_| Reply::status(503)))
         .on_each("GET /u", (0..4).map(|_| status("0-0")))
         .on("DELETE /u", Reply::status(204))
