@@ -7,6 +7,7 @@ use spinreg::Digest;
 use crate::support::cli::Cli;
 use crate::support::listen::closed_port;
 use crate::support::reply::Reply;
+use crate::support::scenario::app;
 use crate::support::script::Script;
 
 #[tokio::test]
@@ -87,6 +88,28 @@ async fn bad_input_is_refused_with_a_hint() {
         assert!(!complaint.contains('\u{1b}'), "colours without a terminal: {complaint:?}");
     }
     assert!(!cli.path("cache/spin").exists(), "a refused pull left something in the cache");
+}
+
+/// A layout was made between whatever files were there.
+#[tokio::test]
+async fn r3_a_directory_of_something_else_is_not_pushed_into() {
+    let cli = Cli::new();
+    let site = app("static-site");
+    let push = |to: &str| ["push", "-f", &site, to].map(str::to_owned);
+    let place = |path: &str| cli.path("work").join(path);
+    for path in ["mine/notes.txt", "hidden/.gitignore", "begun/blobs/x"] {
+        let file = place(path);
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+        std::fs::write(file, "").expect("a file");
+    }
+    let complaint = cli.run(push("oci:mine:v1")).await.failure(2);
+    assert!(complaint.contains("`mine` has files in it and is no OCI image layout"), "{complaint}");
+    assert!(complaint.contains("hint: name a new directory, an empty one, or a layout"), "{complaint}");
+    let left: Vec<_> = std::fs::read_dir(place("mine")).expect("a directory").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    for to in ["oci:hidden:v1", "oci:hidden:v2", "oci:begun:v1", "oci:new/deep:v1"] {
+        cli.run(push(to)).await.success();
+    }
 }
 
 #[tokio::test]

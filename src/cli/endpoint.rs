@@ -1,5 +1,6 @@
 //! From a reference on the command line to the end of a copy.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -14,32 +15,43 @@ use crate::model::{Digest, Identifier, Location, Name, Reference, Registry, Tag}
 use crate::registry::Repository;
 use crate::store::Layout;
 
-/// Opens what is to be pulled from. A layout has to be there; a registry is not asked yet.
-pub(super) async fn source(
+/// What is to be done there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A layout has to be there.
+    Pull,
+    /// A layout is made where nothing is.
+    Push,
+}
+
+/// Opens what is named. A registry is not asked yet.
+pub(super) async fn open(
     location: &Location,
+    purpose: Purpose,
     given: Option<Given>,
     connection: &Connection,
     status: &Arc<Status>,
 ) -> Result<Endpoint, Problem> {
-    Ok(match location {
-        Location::Layout { path, .. } => Endpoint::Layout(Layout::open(path).await?),
-        Location::Registry(reference) => Endpoint::Repository(repository(reference, given, connection, status)?),
+    Ok(match (location, purpose) {
+        (Location::Layout { path, .. }, Purpose::Pull) => Endpoint::Layout(Layout::open(path).await?),
+        (Location::Layout { path, .. }, Purpose::Push) if is_something_else(path) => {
+            return Err(Misuse::NoLayout(path.clone()).into());
+        }
+        (Location::Layout { path, .. }, Purpose::Push) => Endpoint::Layout(Layout::create(path).await?),
+        (Location::Registry(reference), _) => {
+            let repository = repository(reference, given, connection, status)?;
+            Endpoint::Repository(if purpose == Purpose::Push { repository.for_push() } else { repository })
+        }
     })
 }
 
-/// Opens what is to be pushed to. A layout is made where it is not there; a registry is not asked yet.
-pub(super) async fn target(
-    location: &Location,
-    given: Option<Given>,
-    connection: &Connection,
-    status: &Arc<Status>,
-) -> Result<Endpoint, Problem> {
-    Ok(match location {
-        Location::Layout { path, .. } => Endpoint::Layout(Layout::create(path).await?),
-        Location::Registry(reference) => {
-            Endpoint::Repository(repository(reference, given, connection, status)?.for_push())
-        }
-    })
+/// Says whether a directory has other things in it than a layout, or the beginning of one: those who put them there did
+/// not mean a layout. Hidden files, such as a `.gitignore`, are nothing.
+fn is_something_else(path: &Path) -> bool {
+    let Ok(entries) = path.read_dir() else { return false };
+    let names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    let begun = names.iter().any(|name| LAYOUT.iter().any(|part| name == part));
+    !begun && names.iter().any(|name| !name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn repository(
@@ -114,6 +126,9 @@ pub(super) fn cached_as(location: &Location) -> Reference {
         }
     }
 }
+
+/// What a layout has at its top.
+const LAYOUT: [&str; 3] = ["oci-layout", "index.json", "blobs"];
 
 /// Below `localhost`, a domain that is never given away (RFC 6761).
 const LAYOUTS: &str = "layout.localhost";

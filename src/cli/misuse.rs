@@ -12,6 +12,9 @@ pub(crate) enum Misuse {
     /// A digest cannot be chosen.
     #[error("`{0}` names a digest, and a push makes its own")]
     DigestTarget(Box<Location>),
+    /// A directory of somebody else.
+    #[error("`{}` has files in it and is no OCI image layout", .0.display())]
+    NoLayout(PathBuf),
     /// A password without a user name.
     #[error("there is a password and no user name")]
     NoUsername,
@@ -72,6 +75,7 @@ impl Misuse {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::DigestTarget(_) => "name a tag: `REGISTRY/NAME:TAG`",
+            Self::NoLayout(_) => "name a new directory, an empty one, or a layout: `oci:DIRECTORY:TAG`",
             Self::NoUsername => "add `--username USER`, or set `SPINREG_USERNAME`",
             Self::NoPassword => "pipe the password to `--password-stdin`, or set `SPINREG_PASSWORD`",
             Self::NobodyToAsk => "add `--username USER --password-stdin` and pipe the password",

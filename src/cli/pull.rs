@@ -5,17 +5,18 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::context::Context;
+use super::endpoint::{self, Purpose};
 use super::failure::Problem;
 use super::options::{Account, CacheDir, Connection, Transfer};
 use super::status::Status;
-use super::{credentials, endpoint, output};
+use super::{credentials, output};
 use crate::copy::copy;
 use crate::model::{Location, Platform};
 
 /// Pull a Spin application into Spin's cache.
 ///
 /// An installed `spin` finds everything there. What is there already is not fetched again, and a transfer that was
-/// interrupted goes on where it ended.
+/// interrupted goes on where it ended. With `--quiet` the result is `REFERENCE@DIGEST`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Pull {
@@ -43,7 +44,7 @@ impl Pull {
         let cache = cache.open()?;
         let given = credentials::given(&account, &reference)?;
         let status = Arc::new(Status::begin(context.voice, ("pulling", "pulled"), reference.to_string()));
-        let source = endpoint::source(&reference, given, &connection, &status).await?;
+        let source = endpoint::open(&reference, Purpose::Pull, given, &connection, &status).await?;
         let application = cache.application(&endpoint::cached_as(&reference));
         let mut options = transfer.options(&status);
         let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));

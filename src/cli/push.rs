@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::context::Context;
 use super::credentials::{self, variable};
+use super::endpoint::{self, Purpose};
 use super::failure::Problem;
 use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::options::{self, Account, Annotation, Connection, Transfer};
+use super::output;
 use super::status::Status;
-use super::{endpoint, output};
 use crate::content::Target as _;
 use crate::copy::copy;
 use crate::error::Error;
@@ -100,7 +101,7 @@ impl Push {
             () = interrupts.next() => return Err(Problem::Interrupted),
         };
 
-        let target = endpoint::target(&reference, given, &connection, &status).await?;
+        let target = endpoint::open(&reference, Purpose::Push, given, &connection, &status).await?;
         let options = transfer.options(&status);
         let id = package.identifier();
         let summary = tokio::select! {
