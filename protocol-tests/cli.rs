@@ -59,7 +59,10 @@ async fn bad_input_is_refused_with_a_hint() {
         (vec!["push", &by_digest], 2, vec!["names a digest", "hint: name a tag"]),
         (vec!["push", "--annotation", "novalue", "localhost:1/app"], 2, vec!["`novalue`", "KEY=VALUE"]),
         (vec!["push", "--created", "yesterday", "localhost:1/app"], 2, vec!["`yesterday`", "RFC 3339"]),
-        (vec!["pull", "--concurrency", "0", "localhost:1/app"], 2, vec!["--concurrency"]),
+        (vec!["pull", "--concurrency", "0", "localhost:1/app"], 2, vec!["`0`", "at least 1", "--concurrency 4"]),
+        (vec!["login", "localhost:1/team"], 2, vec!["without a path", "for all of a registry"]),
+        (vec!["logout", "localhost:1/team"], 2, vec!["without a path", "for all of a registry"]),
+        (vec!["pull", "--ca-file", "absent.pem", "localhost:1/app"], 1, vec!["`absent.pem`", "hint: check the path"]),
         (vec!["pull", "--password-stdin", "localhost:1/app"], 2, vec!["no user name", "--username"]),
         (vec!["pull", "--username", "ada", "localhost:1/app"], 2, vec!["no password", "--password-stdin"]),
         (vec!["pull", "--password-stdin", "--token-stdin", "localhost:1/app"], 2, vec!["--token-stdin"]),
@@ -85,6 +88,7 @@ async fn bad_input_is_refused_with_a_hint() {
             assert!(complaint.contains(said), "{arguments:?} does not say `{said}`:\n{complaint}");
         }
         assert!(arguments.is_empty() || complaint.contains("error: "), "{arguments:?}: {complaint}");
+        assert!(!complaint.contains("pushing"), "nothing was read yet: {complaint}");
         assert!(!complaint.contains('\u{1b}'), "colours without a terminal: {complaint:?}");
     }
     assert!(!cli.path("cache/spin").exists(), "a refused pull left something in the cache");

@@ -14,6 +14,7 @@ use crate::error::{
 };
 use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Reference, Registry};
 use crate::spin;
+use crate::transport::READ_CERTIFICATES;
 
 /// The end of a command that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +160,10 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "reference" => "write `REGISTRY/NAME:TAG`, such as `ghcr.io/me/app:v1`, or `oci:DIRECTORY:TAG`",
         "location" => "write `oci:DIRECTORY` or `oci:DIRECTORY:TAG`, such as `oci:out:v1`",
         "digest" => "a digest is `sha256:` and 64 hexadecimal digits; copy it whole",
+        "server" if error.expected().contains("path") => {
+            "a login is for all of a registry: leave the path out, as in `ghcr.io` or `localhost:5000`"
+        }
+        "concurrency" => "give a whole number from 1 upwards, as in `--concurrency 4`",
         "server" => "write a host, perhaps with a port, such as `ghcr.io` or `localhost:5000`",
         "moment" => "write seconds since 1970, or a date and time as in `2026-01-31T12:00:00Z`",
         "annotation" => "write `--annotation KEY=VALUE`",
@@ -252,6 +257,9 @@ fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
         (AlreadyExists | NotADirectory | NotFound, Invocation::Pull(_)) if failure.doing.starts_with("create") => {
             Some("choose another cache with `--cache-dir DIR`".to_owned())
         }
+        (NotFound, _) if failure.doing == READ_CERTIFICATES => Some(format!(
+            "check the path `{path}`: it comes from a flag, such as `--ca-file`, or from the configuration file"
+        )),
         (PermissionDenied | ReadOnlyFilesystem, _) => Some(format!("check who may read and write `{path}`")),
         (AddrInUse, Invocation::Serve) => {
             Some("another program listens there; choose another address with `--listen`".to_owned())

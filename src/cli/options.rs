@@ -15,7 +15,7 @@ use crate::spin::Cache;
 /// Flags of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Print only what a script needs: REF@DIGEST after push and pull, otherwise nothing. Warnings and errors stay.
+    /// Print nothing but the result that a script needs, where there is one. Warnings and errors stay.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
@@ -84,8 +84,13 @@ pub(crate) struct Account {
 #[derive(Args, Debug)]
 pub(crate) struct Transfer {
     /// Move at most this many files at a time, a quarter of them large ones, of more than 4 MiB [default: 16].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) concurrency: Option<NonZeroUsize>,
+}
+
+/// Reads what `--concurrency` takes.
+fn at_least_one(text: &str) -> Result<NonZeroUsize, ParseError> {
+    text.parse().map_err(|_| ParseError::new("concurrency", text, "a whole number, at least 1"))
 }
 
 impl Transfer {

@@ -22,7 +22,8 @@ use crate::spin::{self, Archives, Created, LoadOptions, Outside, PackOptions};
 
 /// Push a Spin application to a registry.
 ///
-/// The same application gives the same digest on every computer, and an unchanged one costs a single request.
+/// The same application gives the same digest on every computer, and an unchanged one costs a single request. With
+/// `--quiet` the result is `REFERENCE@DIGEST`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Push {
@@ -88,10 +89,11 @@ impl Push {
         };
         let archives = archives_from(variable("SPIN_OCI_ARCHIVE_LAYERS")?.as_deref());
         let given = credentials::given(&account, &reference)?;
-        let status = Arc::new(Status::begin(context.voice, ("pushing", "pushed"), reference.to_string()));
 
         let outside = if allow_outside_sources { Outside::Allowed } else { Outside::Refused };
         let app = spin::load(&manifest(from)?, &LoadOptions { profile, outside }).await?;
+        // Only now there is something to push.
+        let status = Arc::new(Status::begin(context.voice, ("pushing", "pushed"), reference.to_string()));
         app.warnings().iter().for_each(|warning| status.warn(&warning.to_string()));
         let annotations = options::annotations(annotations);
         let mut interrupts = Interrupts::listen()?;

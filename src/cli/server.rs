@@ -36,8 +36,8 @@ impl fmt::Display for Server {
 impl FromStr for Server {
     type Err = ParseError;
 
-    /// Parses `[SCHEME://]HOST[:PORT][/]`; after a scheme a path may follow, which is dropped:
-    /// Docker's `https://index.docker.io/v1/` means Docker Hub.
+    /// Parses `[SCHEME://]HOST[:PORT][/]`; the path of the API may follow, and after a scheme any path, as with Spin. It is
+    /// dropped: Docker's `https://index.docker.io/v1/` means Docker Hub.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let refuse = |expected, at: usize| ParseError::new("server", text, expected).at(at);
         let (scheme, rest) = match text.split_once("://") {
@@ -48,8 +48,8 @@ impl FromStr for Server {
         };
         let start = text.len() - rest.len();
         let host = match rest.split_once(['/', '?', '#']) {
-            Some((host, path)) if scheme != Scheme::Unsaid || path.is_empty() => host,
-            Some((host, _)) => return Err(refuse("a host without a path", start + host.len())),
+            Some((host, path)) if scheme != Scheme::Unsaid || API.contains(&path.trim_end_matches('/')) => host,
+            Some((host, _)) => return Err(refuse("a whole host, without a path", start + host.len())),
             None => rest,
         };
         if host.is_empty() {
@@ -64,6 +64,9 @@ impl FromStr for Server {
     }
 }
 
+/// What stands behind a host where its whole API is meant.
+const API: [&str; 3] = ["", "v1", "v2"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +76,8 @@ mod tests {
         for (text, registry, scheme) in [
             ("ghcr.io", "ghcr.io", Scheme::Unsaid),
             ("ghcr.io/", "ghcr.io", Scheme::Unsaid),
+            ("ghcr.io/v2/", "ghcr.io", Scheme::Unsaid),
+            ("index.docker.io/v1", "docker.io", Scheme::Unsaid),
             ("localhost:5000", "localhost:5000", Scheme::Unsaid),
             ("https://r.example:8443/some/path?x", "r.example:8443", Scheme::Https),
             ("HTTP://127.0.0.1:5000", "127.0.0.1:5000", Scheme::Http),
@@ -95,6 +100,7 @@ mod tests {
             ("https://", "a host"),
             ("ftp://r.example", "the scheme"),
             ("ghcr.io/me", "without a path"),
+            ("ghcr.io/v2/me", "without a path"),
             ("r.example:x", "a port"),
             ("https://ada:hunter2@r.example/", "without user name"),
             ("ada:hunter2@r.example", "without user name"),

@@ -109,7 +109,7 @@ fn add(store: &mut RootCertStore, path: &Path) -> Result<(), Error> {
     if !path.is_dir() {
         return add_file(store, path);
     }
-    let unreadable = |error| Error::io("read", path, error);
+    let unreadable = |error| Error::io(READ_CERTIFICATES, path, error);
     let mut found = false;
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
@@ -155,7 +155,7 @@ fn read_identity(identity: &Identity) -> Result<CertifiedKey, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| Error::io("read", path, error))
+    fs::read(path).map_err(|error| Error::io(READ_CERTIFICATES, path, error))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
@@ -218,6 +218,9 @@ fn provider() -> Arc<CryptoProvider> {
     let provider = rustls::crypto::ring::default_provider();
     Arc::new(provider)
 }
+
+/// What could not be done where a file of authorities, a client certificate or its key cannot be read.
+pub(crate) const READ_CERTIFICATES: &str = "read the certificate or key";
 
 /// Takes any certificate, but still has the server prove that it holds the key: without that, not even a listener
 /// who replays a handshake would be kept out.
