@@ -8,8 +8,12 @@ use spinreg::content::{Blob, Pushed, Source as _, Target as _};
 use spinreg::model::{Algorithm, Descriptor, Digest, Identifier, MediaType};
 use spinreg::registry::{Mounts, Repository, Uploads};
 
+use crate::support::cli::Cli;
+use crate::support::front::{Front, Meddle};
+use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
 use crate::support::repository::{anonymous, known};
+use crate::support::scenario;
 use crate::support::script::{Script, Scripted};
 
 /// The smallest chunk.
@@ -375,6 +379,23 @@ async fn a_dropped_upload_is_tidied_up() {
     repository.tidy().await;
     repository.tidy().await;
     script.finish();
+}
+
+#[tokio::test]
+async fn what_a_registry_only_seems_to_have_is_pushed_again() {
+    let upstream = Embedded::start().await;
+    let lies = (0..100).map(|_| Meddle::Instead(Reply::status(200)));
+    let refusal = Reply::refusal(400, "MANIFEST_BLOB_UNKNOWN", "no such blob");
+    let front = Front::before(upstream.address())
+        .meddle("HEAD /v2/apps/site/blobs/*", lies)
+        .meddle("PUT /v2/apps/site/manifests/*", [Meddle::Instead(refusal)])
+        .start()
+        .await;
+    let cli = Cli::new();
+    scenario::push(&cli, &scenario::app("static-site"), &format!("{}/apps/site:v1", front.registry()), &[]).await;
+    let wire = front.wire();
+    assert_eq!(wire.count("PUT /v2/apps/site/manifests/v1"), 2, "{:?}", wire.lines());
+    scenario::pull(&cli, &upstream.reference("apps/site:v1"), &[]).await;
 }
 
 /// Virtual repositories of Artifactory answered so to every first push, which ended there.
