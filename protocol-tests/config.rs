@@ -160,6 +160,12 @@ async fn a_certificate_is_given_by_flags() {
         "{complaint}"
     );
     cli.run([&common[..], &["--cert", &certificate, "--key", &key]].concat()).await.failure(3);
+    let identity = format!("[host.\"{registry}\"]\ncert = '{certificate}'\nkey = '{key}'\n");
+    for verification in [&format!("ca = '{ca}'\n"), "insecure = true\n"] {
+        cli.configure(&format!("{identity}{verification}"));
+        cli.run(["pull", &reference]).await.failure(3);
+    }
+    cli.configure("");
     let complaint = cli.run([&common[..], &["--cert", &certificate]].concat()).await.failure(2);
     assert!(complaint.contains("--key"), "{complaint}");
     let complaint = cli.run([&common[..], &["--cert", &certificate, "--key", &certificate]].concat()).await.failure(1);

@@ -125,9 +125,17 @@ fn policy(mut table: Table<'_>) -> Result<Policy, Flaw> {
 fn host(mut table: Table<'_>, paths: &Paths<'_>) -> Result<HostConfig, Flaw> {
     table.only(HOST)?;
     let mut host = HostConfig { ca_files: files(&mut table, "ca", paths)?, ..HostConfig::default() };
-    if flag(&mut table, "plain_http")? {
-        host.protection = Some(Protection::Plain);
-    }
+    let insecure = table.take("insecure").map(|item| Ok((item.span(), item.boolean()?))).transpose()?;
+    let insecure = insecure.filter(|(_, said)| *said).map(|(span, _)| span);
+    host.protection = match (flag(&mut table, "plain_http")?, insecure) {
+        (true, Some(span)) => {
+            let rule = "exclude each other: plain HTTP has no certificates";
+            return Err(Flaw::at(span, Wrong::Conflict { what: "`plain_http` and `insecure`".to_owned(), rule }));
+        }
+        (true, None) => Some(Protection::Plain),
+        (false, Some(_)) => Some(Protection::Unverified),
+        (false, None) => None,
+    };
     if flag(&mut table, "http1")? {
         host.protocol = Some(Protocol::Http1Only);
     }
@@ -259,7 +267,8 @@ const NETWORK: &[&str] = &[
     "redirects",
     "concurrency",
 ];
-const HOST: &[&str] = &["plain_http", "ca", "cert", "key", "http1", "chunk_size", "concurrency", "connect", "mirror"];
+const HOST: &[&str] =
+    &["plain_http", "insecure", "ca", "cert", "key", "http1", "chunk_size", "concurrency", "connect", "mirror"];
 const MIRROR: &[&str] = &["registry", "prefix", "mode"];
 /// Longer waits are typing mistakes, and timers have their limits: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -319,6 +328,9 @@ mod tests {
             chunk_size = "16MiB"
             concurrency = 4
             connect = "[::1]:5000"
+            [host."lab.lan"]
+            insecure = true
+            plain_http = false
             "#,
         );
         let config = config.expect("a configuration");
@@ -345,6 +357,8 @@ mod tests {
         assert_eq!(host.identity, Some(identity));
         assert_eq!((host.chunk, host.concurrency), (NonZeroU64::new(16 << 20), NonZeroUsize::new(4)));
         assert_eq!(host.connect, Some("[::1]:5000".parse().expect("an address")));
+        let lab = config.hosts.get(&"lab.lan".parse().expect("a registry")).expect("it is there");
+        assert_eq!(lab.protection, Some(Protection::Unverified));
         assert_eq!(read(""), Ok(Config::default()));
     }
 
@@ -360,6 +374,10 @@ mod tests {
             ("[host.r]\nchunk_size = true", "c.toml:2:14: `host.r.chunk_size` has to be an integer"),
             ("[host.r]\nconcurrency = -1", "c.toml:2:15: the number `-1`"),
             ("[host.r]\nconnect = \"r.example:1\"", "c.toml:2:11: the address `r.example:1`"),
+            (
+                "[host.r]\nplain_http = true\ninsecure = true",
+                "c.toml:3:12: `plain_http` and `insecure` exclude each other",
+            ),
             ("[host.r]\ncert = \"a\"", "c.toml:2:8: `cert` and `key` need each other"),
             ("[host.r]\nca = 7", "c.toml:2:6: `host.r.ca` has to be a path"),
             (

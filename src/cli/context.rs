@@ -56,6 +56,9 @@ impl Context {
         let exposure = if connection.insecure_credentials { Exposure::Allowed } else { Exposure::Guarded };
         let Config { ca_files, policy, mut hosts } = Config::read()?;
         certificates::complete(&mut hosts, registry, &warn);
+        if protection == Protection::Plain && hosts.get(registry).is_some() {
+            hosts.entry(registry).protection = Some(protection);
+        }
         if let (Some(certificate), Some(key)) = (connection.cert.clone(), connection.key.clone()) {
             hosts.entry(registry).identity = Some(Identity { certificate, key });
         }
@@ -69,7 +72,9 @@ impl Context {
         }
         let notify = move |notice: Notice<'_>| match notice {
             Notice::FellBackToPlainHttp(registry) => {
-                warn(&format!("`{registry}` speaks plain HTTP, and so do we, because of `-k`: nothing is encrypted"));
+                warn(&format!(
+                    "`{registry}` speaks plain HTTP, and so do we, since certificates are not verified there: nothing is encrypted"
+                ));
             }
             Notice::MirrorFailed(mirror, error) => {
                 warn(&format!("the mirror `{mirror}` failed, so the registry itself is asked: {error}"));
