@@ -5,7 +5,7 @@ use std::path::Component;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use spinreg::auth::fuzzing as auth;
+use spinreg::auth::{Credential, fuzzing as auth};
 use spinreg::model::{Digest, ErrorBody, Manifest, MediaType};
 use spinreg::spin::{LockedApp, UnpackLimits};
 
@@ -68,6 +68,20 @@ pub fn error_body(data: &[u8]) {
 pub fn token(data: &[u8]) {
     let (_granted, complaints) = auth::token(data);
     assert!(complaints <= data.len());
+}
+
+/// What a credential helper prints. What it says wrongly is not repeated: it may be a secret.
+pub fn helper(data: &[u8]) {
+    match auth::helper(data) {
+        Ok(Some(Credential::Password { secret, .. })) => assert!(!secret.is_empty(), "no secret is no credential"),
+        Ok(Some(Credential::Identity { token })) => assert!(!token.is_empty(), "no token is no credential"),
+        Ok(Some(other)) => panic!("a helper has no {other:?}"),
+        Ok(None) => {}
+        Err(failure) => {
+            let nothing = auth::helper(b"").expect_err("nothing is no answer");
+            assert_eq!(format!("{failure} {failure:?}"), format!("{nothing} {nothing:?}"));
+        }
+    }
 }
 
 /// An archive: as it is where it begins like gzip, else the tar inside one.

@@ -2,13 +2,17 @@
 
 mod challenge;
 mod documents;
+mod files;
 mod headers;
+mod lists;
 mod names;
 mod wire;
 
 pub use challenge::challenge;
-pub use documents::{archive, docker_config, error_body, lock_file, manifest, token};
+pub use documents::{archive, docker_config, error_body, helper, lock_file, manifest, token};
+pub use files::{app_manifest, configuration, layout};
 pub use headers::{link, ranges, retry_after};
+pub use lists::{pages, prose};
 pub use names::{digest, reference};
 pub use wire::{redirect, router, upload};
 

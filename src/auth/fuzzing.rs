@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use super::{Scopes, challenge, docker_config, document, realm, spin_auth, token};
-use crate::error::Error;
+use super::helper::Helper;
+use super::{Credential, Scopes, challenge, docker_config, document, realm, spin_auth, token};
+use crate::error::{Error, HelperFailure};
 use crate::model::{Name, Registry};
 
 /// A scheme and its parameters, in order.
@@ -41,4 +42,9 @@ pub fn docker_config(bytes: &[u8], registry: &Registry, name: Option<&Name>) -> 
 pub fn spin_auth(bytes: &[u8], registry: &Registry) -> Result<bool, Error> {
     let mut content = document::parse(bytes, "fuzzed")?;
     spin_auth::find(&mut content, Path::new("fuzzed"), registry).map(|found| found.is_some())
+}
+
+/// What a credential helper that succeeds has said.
+pub fn helper(output: &[u8]) -> Result<Option<Credential>, HelperFailure> {
+    Helper::named("fuzzed", Helper::LIMIT).expect("a plain name").understand(output)
 }

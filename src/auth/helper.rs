@@ -92,7 +92,8 @@ impl Helper {
         Ok((child.wait().await?, output))
     }
 
-    fn understand(&self, output: &[u8]) -> Result<Option<Credential>, HelperFailure> {
+    /// Reads the answer of a helper that succeeds.
+    pub(super) fn understand(&self, output: &[u8]) -> Result<Option<Credential>, HelperFailure> {
         let answer: Answer = match serde_json::from_slice(output) {
             Ok(answer) if output.len() as u64 <= MAX => answer,
             _ => return Err(self.failed(HelperTrouble::Nonsense)),

@@ -65,9 +65,9 @@ fn place(variable: impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Op
 }
 
 /// What paths in the file begin at.
-struct Paths<'a> {
-    directory: &'a Path,
-    home: Option<&'a Path>,
+pub(super) struct Paths<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) home: Option<&'a Path>,
 }
 
 impl Paths<'_> {
@@ -80,7 +80,8 @@ impl Paths<'_> {
     }
 }
 
-fn understand(text: &str, paths: &Paths<'_>) -> Result<Config, Flaw> {
+/// Reads the text of the file.
+pub(super) fn understand(text: &str, paths: &Paths<'_>) -> Result<Config, Flaw> {
     let mut top = parse(text)?;
     top.only(&["ca", "network", "host"])?;
     let mut config = Config { ca_files: files(&mut top, "ca", paths)?, ..Config::default() };

@@ -11,6 +11,9 @@ mod context;
 mod credentials;
 mod endpoint;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod interrupts;
 mod log;
 mod login;

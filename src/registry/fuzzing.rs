@@ -1,11 +1,40 @@
-//! A door for `fuzz/` to the upload plan. No part of the API, and no logic.
+//! Doors for `fuzz/` to the upload plan, and to what registries answer. No part of the API, and no logic.
 #![allow(missing_docs, reason = "no part of the API")]
 
-use http::{HeaderMap, StatusCode, Uri};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
 
+use super::pages::Page;
 use super::upload_answer::Answer;
 use super::upload_plan::{Mount, Next, Plan, Verdict};
-use crate::model::Digest;
+use super::{pages, referrers, response, tags};
+use crate::error::{Error, RequestLine};
+use crate::model::{Descriptor, Digest, Tag};
+
+/// The tags of a page that came from `uri`.
+pub fn tags(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Tag>, Error> {
+    tags::parse(&page(uri, headers, body))
+}
+
+/// The referrers of a page that came from `uri`; `None` where it is none of the referrers API.
+pub fn referrers(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Option<Vec<Descriptor>>, Error> {
+    referrers::parse(&page(uri, headers, body)).map(|index| index.map(|index| index.manifests))
+}
+
+/// Where the page after one that came from `uri` is.
+pub fn next_page(uri: &Uri, link: &str) -> Result<Uri, Error> {
+    pages::follow(&RequestLine::new(&Method::GET, uri), link)
+}
+
+fn page(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Page {
+    let line = RequestLine::new(&Method::GET, uri);
+    Page { line, headers: headers.clone(), body: Bytes::copy_from_slice(body) }
+}
+
+/// The title of a page of HTML.
+pub fn title(body: &[u8]) -> Option<String> {
+    response::title(body)
+}
 
 /// An upload, without anybody who sends it.
 #[derive(Debug)]

@@ -83,7 +83,8 @@ impl Pages {
     }
 }
 
-fn follow(line: &RequestLine, link: &str) -> Result<Uri, Error> {
+/// Resolves the link of a page to the next one.
+pub(super) fn follow(line: &RequestLine, link: &str) -> Result<Uri, Error> {
     let base = line.uri.reveal();
     let next = resolve(base, link)
         .map_err(|error| violation(line.clone(), "the `Link` to the next page leads nowhere", error))?;

@@ -99,7 +99,7 @@ async fn from_api(
 }
 
 /// Reads a page of the API; `None` where it is something else.
-fn parse(page: &Page) -> Result<Option<ImageIndex>, Error> {
+pub(super) fn parse(page: &Page) -> Result<Option<ImageIndex>, Error> {
     let value = page.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let announced = MediaType::from_header(value) == Ok(MediaType::IMAGE_INDEX);
     match serde_json::from_slice::<ImageIndex>(&page.body) {

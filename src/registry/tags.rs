@@ -102,7 +102,8 @@ fn path(listing: &Listing) -> String {
     }
 }
 
-fn parse(page: &Page) -> Result<Vec<Tag>, Error> {
+/// Reads a page.
+pub(super) fn parse(page: &Page) -> Result<Vec<Tag>, Error> {
     #[derive(Deserialize)]
     struct List {
         /// `null` where there are none, on some registries.

@@ -161,7 +161,11 @@ fn local(component: &Component) -> Result<&str, Flaw> {
 }
 
 /// Builds the lock file of a normalised manifest; content and files are not in it yet.
-fn lock(app: &AppManifest, profile: Option<&str>, notices: &mut Vec<(usize, Notice)>) -> Result<LockedApp, Flaw> {
+pub(super) fn lock(
+    app: &AppManifest,
+    profile: Option<&str>,
+    notices: &mut Vec<(usize, Notice)>,
+) -> Result<LockedApp, Flaw> {
     let variables = variables::lock(&app.variables)?;
     let mut components = Vec::new();
     for component in &app.components {

@@ -4,6 +4,9 @@
 //! through it; a [`Shelf`] says where blobs stand and where they grow until then; [`Layout`] is an OCI image layout
 //! directory, as [`Source`](crate::content::Source) and [`Target`](crate::content::Target).
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod ingest;
 mod layout;

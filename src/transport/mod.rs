@@ -7,6 +7,9 @@ mod alert;
 mod connect;
 mod decide;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod headers;
 mod limit;
 mod origin;

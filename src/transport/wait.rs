@@ -60,7 +60,7 @@ fn is_too_much(text: &[u8]) -> bool {
 /// has no `Retry-After`: `retry-after: 10.48ms, allowed: 2000/minute`.
 ///
 /// The duration is written as Go writes it (`1m30.5s`), or as a number of seconds.
-fn asked_in_text(text: &[u8]) -> Option<Duration> {
+pub(super) fn asked_in_text(text: &[u8]) -> Option<Duration> {
     let text = &text[..text.len().min(READ)];
     let start = text.windows(MARK.len()).position(|window| window.eq_ignore_ascii_case(MARK))? + MARK.len();
     let rest = &text[start..text.len().min(start + LONGEST)];

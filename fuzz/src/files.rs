@@ -1,0 +1,89 @@
+//! Files that people and other tools write: applications, our configuration, image layouts.
+
+use spinreg::Digest;
+use spinreg::cli::fuzzing::configuration as read;
+use spinreg::model::{Descriptor, MediaType, Tag};
+use spinreg::spin::LockedApp;
+use spinreg::spin::fuzzing::manifest;
+use spinreg::store::fuzzing::LayoutIndex;
+use std::time::Duration;
+
+use crate::line;
+
+/// `spin.toml`: a build profile, and the text.
+pub fn app_manifest(data: &[u8]) {
+    let (profile, text) = line(data);
+    let (Ok(profile), Ok(text)) = (std::str::from_utf8(profile), std::str::from_utf8(text)) else { return };
+    let profile = Some(profile).filter(|profile| !profile.is_empty());
+    match manifest(text, profile) {
+        Ok((app, _warnings)) => {
+            let printed = app.to_json();
+            let again = LockedApp::parse(&printed).expect("what we print is a lock file");
+            assert_eq!(again.to_json(), printed, "print is stable");
+            for trigger in &app.triggers {
+                assert!(!trigger.id.is_empty(), "every trigger has an id");
+                let named = trigger.trigger_config.get("component").and_then(serde_json::Value::as_str);
+                assert!(named.is_none_or(|id| app.components.iter().any(|component| component.id == id)), "{named:?}");
+            }
+            for (n, component) in app.components.iter().enumerate() {
+                assert!(app.components[..n].iter().all(|other| other.id != component.id), "`{}` twice", component.id);
+            }
+        }
+        Err(error) => assert_is_short(&error.to_string()),
+    }
+}
+
+/// `config.toml`.
+pub fn configuration(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match read(text) {
+        Ok(read) => {
+            let policy = &read.policy;
+            for wait in [
+                policy.backoff_min,
+                policy.backoff_max,
+                policy.retry_after_max,
+                policy.connect,
+                policy.happy_eyeballs,
+                policy.headers,
+                policy.stall,
+            ] {
+                assert!(wait <= Duration::from_secs(24 * 60 * 60), "timers have their limits: {wait:?}");
+            }
+            assert!(policy.down > 0 && policy.up > 0, "somebody has to move");
+            for (n, (name, _)) in read.hosts.iter().enumerate() {
+                assert!(read.hosts[..n].iter().all(|(other, _)| other != name), "`{name}` twice");
+            }
+        }
+        Err(error) => assert_is_short(&error.to_string()),
+    }
+}
+
+/// `index.json` of an image layout: a tag, and the bytes.
+pub fn layout(data: &[u8]) {
+    let (tag, bytes) = line(data);
+    let tag: Tag = std::str::from_utf8(tag).ok().and_then(|tag| tag.parse().ok()).unwrap_or_else(Tag::latest);
+    let mut index = match LayoutIndex::parse(bytes) {
+        Ok(index) => index,
+        Err(error) => return assert_is_short(&error.to_string()),
+    };
+    let printed = index.to_bytes();
+    assert_eq!(LayoutIndex::parse(&printed).as_ref(), Ok(&index), "what we print is an index");
+    let known = index.descriptors();
+    assert!(index.find(&tag).is_none_or(|found| known.contains(&found)), "what is found is listed");
+
+    let manifest = Descriptor::of(MediaType::IMAGE_MANIFEST, b"a manifest");
+    index.list(&manifest, Some(&tag));
+    assert_eq!(index.find(&tag).map(|found| found.digest), Some(manifest.digest), "what was named is found");
+    assert!(!index.list(&manifest, Some(&tag)), "once is enough");
+    let left: Vec<Digest> = index.descriptors().into_iter().map(|descriptor| descriptor.digest).collect();
+    assert!(known.iter().all(|descriptor| left.contains(&descriptor.digest)), "nothing is lost");
+    assert!(index.unname(&tag) && !index.unname(&tag), "a name is taken away once");
+    assert!(index.descriptors().iter().any(|entry| entry.digest == manifest.digest), "what lost its name stays");
+    assert!(index.remove(&manifest.digest) && !index.remove(&manifest.digest), "and goes once");
+    assert!(index.tags().iter().all(|(other, _)| *other != tag), "a name that was taken away comes back");
+}
+
+fn assert_is_short(refusal: &str) {
+    assert!(refusal.len() < 4_000, "a refusal is short: {} bytes", refusal.len());
+}
