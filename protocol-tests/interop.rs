@@ -5,13 +5,16 @@
 #[cfg(target_os = "linux")]
 #[path = "interop/full_disk.rs"]
 mod full_disk;
+/// Every access, plainly and over TLS, directly and through proxies.
+#[path = "interop/matrix.rs"]
+mod matrix;
 mod support;
 
 use spinreg::Digest;
 use support::cli::Cli;
 use support::front::Front;
-use support::guard::Guard;
-use support::peers::{self, Door, Foreign, Speech, Tinyproxy};
+use support::peers::{self, Door, Foreign, Speech};
+use support::proxies::{Make, Proxy};
 use support::scenario::{app, main_job, push};
 use support::tls::Authority;
 
@@ -24,108 +27,6 @@ async fn login(cli: &Cli, registry: &str, flags: &[&str]) {
     assert!(complaint.contains("`ada`"), "{complaint}");
     let printed = cli.run_with_input(&wrong, &format!("{PASSWORD}\n")).await.success();
     assert_eq!(printed, format!("Successfully logged in as {USER} to registry {registry}\n"));
-}
-
-/// Who may use the registry, and how it finds out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
-    Open,
-    Basic,
-    Token,
-}
-
-/// Directly: open, with a password and with a token; plainly and over TLS.
-async fn directly(name: &str) {
-    let authority = Authority::new();
-    let ca = authority.file();
-    let trusting = ["--ca-file", ca.to_str().expect("a path")];
-    for access in [Access::Open, Access::Basic, Access::Token] {
-        let door = if access == Access::Basic { Door::Basic } else { Door::Open };
-        for secure in [false, true] {
-            let (certificate, key) = authority.server_files();
-            // A token service of ours stands before the registry, and speaks TLS for it.
-            let alone = secure && access != Access::Token;
-            let speech = if alone { Speech::Tls { certificate, key } } else { Speech::Plain };
-            let foreign = Foreign::distribution(name, door, &speech).await;
-            let front = match access {
-                Access::Token => {
-                    let front = Front::before(foreign.address()).guarded(&Guard::bearer(USER, PASSWORD));
-                    Some(if secure { front.start_tls(&authority).await } else { front.start().await })
-                }
-                Access::Open | Access::Basic => None,
-            };
-            let registry = match &front {
-                Some(front) => front.registry(),
-                None if secure => format!("localhost:{}", foreign.address().port()),
-                None => foreign.address().to_string(),
-            };
-            let flags = if secure { &trusting[..] } else { &[] };
-            let cli = Cli::new().secret(PASSWORD).secret("incorrect horse");
-            if access != Access::Open {
-                let (application, target) = (app("static-site"), format!("{registry}/a/b:v1"));
-                let push = [&["push", "-f", &application, &target], flags].concat();
-                let refused = cli.run(push).await.failure(4);
-                assert!(refused.contains("spinreg login"), "{refused}");
-                login(&cli, &registry, flags).await;
-            }
-            main_job(&cli, &registry, flags).await;
-            if access != Access::Open {
-                cli.run(["logout", &registry]).await.success();
-                let source = format!("{registry}/apps/static-site:v1");
-                let pull = [&["pull", &source, "--cache-dir", "other"], flags].concat();
-                cli.run(pull).await.failure(4);
-            }
-        }
-    }
-}
-
-/// Through a proxy of another make: open and with a password; plainly and over TLS.
-async fn through_tinyproxy(name: &str) {
-    let authority = Authority::new();
-    for door in [Door::Open, Door::Basic] {
-        for secure in [false, true] {
-            let (certificate, key) = authority.server_files();
-            let speech = if secure { Speech::Tls { certificate, key } } else { Speech::Plain };
-            let foreign = Foreign::distribution(name, door, &speech).await;
-            let proxy = Tinyproxy::start(foreign.address()).await;
-            let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
-            let (address, ca) = (foreign.address(), authority.file());
-            let text = format!(
-                "ca = '{}'\n[host.\"registry.test\"]\nconnect = \"{address}\"\nplain_http = {}\n",
-                ca.display(),
-                !secure,
-            );
-            cli.configure(&text);
-            let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
-            // Behind a proxy nothing is loopback: a password over plain HTTP has to be asked for.
-            let flags: &[&str] = if secure { &[] } else { &["--insecure-credentials"] };
-            if door == Door::Basic {
-                login(&cli, "registry.test", flags).await;
-            }
-            main_job(&cli, "registry.test", flags).await;
-            assert!(proxy.has_logged(&format!("CONNECT {address} ")), "{name}, {door:?}, secure: {secure}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn docker_registry_directly() {
-    directly("docker-registry").await;
-}
-
-#[tokio::test]
-async fn distribution_directly() {
-    directly("distribution").await;
-}
-
-#[tokio::test]
-async fn docker_registry_through_a_proxy() {
-    through_tinyproxy("docker-registry").await;
-}
-
-#[tokio::test]
-async fn distribution_through_a_proxy() {
-    through_tinyproxy("distribution").await;
 }
 
 #[tokio::test]
@@ -202,32 +103,34 @@ async fn requests_to_docker_registry_are_those_we_promise() {
     support::transcript::main_job(&front).await;
 }
 
-/// Through a proxy of another make: by a tunnel to a registry with TLS and passwords, and plainly, request by request.
+/// Through proxies of other makes: by a tunnel to a registry with TLS and passwords, and plainly, request by request.
 #[tokio::test]
-async fn registries_behind_tinyproxy() {
-    let authority = Authority::new();
-    let (certificate, key) = authority.server_files();
-    let secure = Foreign::distribution("distribution", Door::Basic, &Speech::Tls { certificate, key }).await;
-    let plain = Foreign::distribution("docker-registry", Door::Open, &Speech::Plain).await;
-    let front = Front::before(plain.address()).start().await;
-    let proxy = Tinyproxy::start(front.registry().parse().expect("an address")).await;
+async fn registries_behind_proxies() {
+    for make in [Make::Tinyproxy, Make::Squid] {
+        let authority = Authority::new();
+        let (certificate, key) = authority.server_files();
+        let secure = Foreign::distribution("distribution", Door::Basic, &Speech::Tls { certificate, key }).await;
+        let plain = Foreign::distribution("docker-registry", Door::Open, &Speech::Plain).await;
+        let front = Front::before(plain.address()).start().await;
+        let proxy = Proxy::start(make, front.address()).await;
 
-    let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
-    let text = format!(
-        "[host.\"registry.test\"]\nconnect = \"{}\"\nca = '{}'\n[host.\"plain.test\"]\nplain_http = true\n",
-        secure.address(),
-        authority.file().display(),
-    );
-    cli.configure(&text);
+        let cli = Cli::new().secret(PASSWORD).secret("incorrect horse").secret("lovelace");
+        let text = format!(
+            "[host.\"registry.test\"]\nconnect = \"{}\"\nca = '{}'\n[host.\"plain.test\"]\nplain_http = true\n",
+            secure.address(),
+            authority.file().display(),
+        );
+        cli.configure(&text);
 
-    let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
-    login(&cli, "registry.test", &[]).await;
-    main_job(&cli, "registry.test", &[]).await;
-    assert!(proxy.has_logged(&format!("CONNECT {} ", secure.address())));
-    main_job(&cli, "plain.test", &[]).await;
-    assert!(front.wire().count("PUT /v2/apps/static-site/manifests/") > 0);
+        let cli = cli.env("HTTPS_PROXY", proxy.uri("lovelace")).env("HTTP_PROXY", proxy.uri("lovelace"));
+        login(&cli, "registry.test", &[]).await;
+        main_job(&cli, "registry.test", &[]).await;
+        assert!(proxy.has_logged(&format!("CONNECT {} ", secure.address())), "{make:?}");
+        main_job(&cli, "plain.test", &[]).await;
+        assert!(front.wire().count("PUT /v2/apps/static-site/manifests/") > 0, "{make:?}");
 
-    let cli = cli.env("HTTPS_PROXY", proxy.uri("not-her-password")).secret("not-her-password");
-    let refused = cli.run(["pull", "registry.test/apps/static-site:v1"]).await.failure(6);
-    assert!(refused.contains("the proxy settings"), "{refused}");
+        let cli = cli.env("HTTPS_PROXY", proxy.uri("not-her-password")).secret("not-her-password");
+        let refused = cli.run(["pull", "registry.test/apps/static-site:v1"]).await.failure(6);
+        assert!(refused.contains("the proxy settings"), "{make:?}: {refused}");
+    }
 }

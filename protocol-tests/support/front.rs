@@ -21,6 +21,7 @@ use super::wire::Wire;
 /// What stands before the registry, before it starts.
 pub(crate) struct Front {
     upstream: SocketAddr,
+    called: Option<&'static str>,
     guard: Option<Guard>,
     wire: Wire,
     meddling: Vec<(Pattern, VecDeque<Meddle>)>,
@@ -46,7 +47,13 @@ pub(crate) enum Meddle {
 impl Front {
     /// Forwards everything to the registry at `upstream`.
     pub(crate) fn before(upstream: SocketAddr) -> Self {
-        Self { upstream, guard: None, wire: Wire::new(), meddling: Vec::new() }
+        Self { upstream, called: None, guard: None, wire: Wire::new(), meddling: Vec::new() }
+    }
+
+    /// Goes by this name, at the usual port: so it calls itself in challenges and in its certificate. Whoever asks for it
+    /// has to be told where it is.
+    pub(crate) fn called(self, name: &'static str) -> Self {
+        Self { called: Some(name), ..self }
     }
 
     /// Lets only those pass that `guard` lets pass.
@@ -62,16 +69,18 @@ impl Front {
 
     /// Starts to serve plain HTTP.
     pub(crate) async fn start(self) -> Fronted {
-        let door = Door::new(self);
+        let (called, door) = (self.called, Door::new(self));
         let listener = Listener::plain(door.clone()).await;
-        Fronted::new(door, listener)
+        Fronted::new(door, listener, called.map(|name| format!("http://{name}")))
     }
 
-    /// Starts to serve over TLS, as `localhost`.
+    /// Starts to serve over TLS, as `localhost` where it has no other name.
     pub(crate) async fn start_tls(self, authority: &Authority) -> Fronted {
-        let door = Door::new(self);
-        let listener = Listener::tls(door.clone(), authority.server()).await;
-        Fronted::new(door, listener)
+        let (called, door) = (self.called, Door::new(self));
+        let config =
+            called.map_or_else(|| authority.server(), |name| authority.server_named(&[name], &["h2", "http/1.1"]));
+        let listener = Listener::tls(door.clone(), config).await;
+        Fronted::new(door, listener, called.map(|name| format!("https://{name}")))
     }
 }
 
@@ -82,15 +91,20 @@ pub(crate) struct Fronted {
 }
 
 impl Fronted {
-    fn new(door: Door, listener: Listener) -> Self {
-        door.0.origin.set(listener.origin()).expect("a front starts once");
+    fn new(door: Door, listener: Listener, origin: Option<String>) -> Self {
+        door.0.origin.set(origin.unwrap_or_else(|| listener.origin())).expect("a front starts once");
         Self { door, listener }
     }
 
-    /// Returns the name of the registry: `127.0.0.1:PORT`, or `localhost:PORT` over TLS.
+    /// Returns the name of the registry: its own, or `127.0.0.1:PORT`, or `localhost:PORT` over TLS.
     pub(crate) fn registry(&self) -> String {
-        let origin = self.listener.origin();
-        origin.split_once("://").map_or(origin.clone(), |(_, host)| host.to_owned())
+        let origin = self.door.origin();
+        origin.split_once("://").map_or(origin, |(_, host)| host).to_owned()
+    }
+
+    /// Returns where it is: `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.address()
     }
 
     /// Returns the URI of `path` (and query).
@@ -117,7 +131,7 @@ struct Inner {
 
 impl Door {
     fn new(front: Front) -> Self {
-        let Front { upstream, guard, wire, meddling } = front;
+        let Front { upstream, called: _, guard, wire, meddling } = front;
         Self(Arc::new(Inner { upstream, origin: OnceLock::new(), guard, wire, meddling: Mutex::new(meddling) }))
     }
 

@@ -14,6 +14,8 @@ pub(crate) mod listen;
 pub(crate) mod pattern;
 pub(crate) mod peers;
 pub(crate) mod profiles;
+#[cfg(unix)]
+pub(crate) mod proxies;
 pub(crate) mod registry;
 pub(crate) mod relay;
 pub(crate) mod reply;

@@ -3,14 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::listen::closed_port;
 use super::root;
 
 /// Returns the program of a peer that `peers.tsv` pins; a missing one fails the test.
@@ -21,7 +19,11 @@ pub(crate) fn program(name: &str) -> PathBuf {
         panic!("`{name}` is not in peers.tsv");
     };
     let path = match row[1] {
-        "apt" => Path::new("/usr/bin").join(name),
+        // What is for administrators is in the other folder.
+        "apt" => match Path::new("/usr/sbin").join(name) {
+            path if path.is_file() => path,
+            _ => Path::new("/usr/bin").join(name),
+        },
         "go" => {
             let folder = std::env::var_os("SPINREG_PEERS").map_or_else(|| root("target/peers/bin"), PathBuf::from);
             folder.join(row[2].rsplit('/').next().expect("a package has a name"))
@@ -125,64 +127,4 @@ pub(crate) async fn run(name: &str, arguments: &[&str], environment: &[(&str, &P
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{name} {arguments:?}: {}\n{stdout}{stderr}", output.status);
     stdout.into_owned()
-}
-
-/// `tinyproxy` on a loopback port of its own, for `ada` with the password `lovelace`; ended when it is dropped.
-pub(crate) struct Tinyproxy {
-    address: SocketAddr,
-    _child: Child,
-    log: Arc<Mutex<Vec<String>>>,
-    _drain: JoinHandle<()>,
-    _data: TempDir,
-}
-
-impl Tinyproxy {
-    /// Starts the proxy. Plain requests for names below `.test`, which nobody resolves, are passed on to `upstream`.
-    pub(crate) async fn start(upstream: SocketAddr) -> Self {
-        let data = tempfile::tempdir().expect("a temporary directory");
-        let file = data.path().join("tinyproxy.conf");
-        // It wants to be told a port, and somebody else may take the free one first.
-        for _ in 0..5 {
-            let address = closed_port().await;
-            let configuration = format!(
-                "Port {}\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Info\n\
-                 BasicAuth ada lovelace\nUpstream http {upstream} \".test\"\n",
-                address.port()
-            );
-            std::fs::write(&file, configuration).expect("a file in a temporary directory");
-            let mut command = Command::new(program("tinyproxy"));
-            command.args(["-d", "-c"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-            let mut child = command.spawn().expect("the peer starts");
-            let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-            let mut ready = false;
-            while let Ok(Some(line)) = lines.next_line().await {
-                if line.contains("Accepting connections") {
-                    ready = true;
-                    break;
-                }
-            }
-            if !ready {
-                continue;
-            }
-            let log = Arc::new(Mutex::new(Vec::new()));
-            let written = log.clone();
-            let drain = tokio::spawn(async move {
-                while let Ok(Some(line)) = lines.next_line().await {
-                    written.lock().expect("no test panics in here").push(line);
-                }
-            });
-            return Self { address, _child: child, log, _drain: drain, _data: data };
-        }
-        panic!("tinyproxy does not start");
-    }
-
-    /// Returns the proxy as the variables name it, with this password.
-    pub(crate) fn uri(&self, password: &str) -> String {
-        format!("http://ada:{password}@{}", self.address)
-    }
-
-    /// Says whether the log has this text by now.
-    pub(crate) fn has_logged(&self, text: &str) -> bool {
-        self.log.lock().expect("no test panics in here").iter().any(|line| line.contains(text))
-    }
 }
