@@ -8,6 +8,9 @@ mod full_disk;
 /// Every access, plainly and over TLS, directly and through proxies.
 #[path = "interop/matrix.rs"]
 mod matrix;
+/// A third client, on a library of its own.
+#[path = "interop/regctl.rs"]
+mod regctl;
 mod support;
 
 use spinreg::Digest;
