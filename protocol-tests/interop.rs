@@ -1,6 +1,10 @@
 //! The same promises against programs that we did not write. `protocol-tests/peers.tsv` pins them; a missing one is a
 //! failure.
 
+/// What the tool starts, as the system sees it.
+#[cfg(target_os = "linux")]
+#[path = "interop/children.rs"]
+mod children;
 /// A disk that is full at random moments of pull, push and login.
 #[cfg(target_os = "linux")]
 #[path = "interop/full_disk.rs"]

@@ -77,6 +77,9 @@ impl Helper {
     async fn run(&self, server: &str) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
         let mut command = Command::new(&self.program);
         command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        for name in OURS {
+            command.env_remove(name);
+        }
         let mut child = command.spawn()?;
         if let Some(mut input) = child.stdin.take() {
             match input.write_all(server.as_bytes()).await {
@@ -123,6 +126,8 @@ struct Answer {
     secret: Secret,
 }
 
+/// Variables with secrets that are for us. All others a helper may need: how to reach its cloud, and who it is there.
+const OURS: [&str; 3] = ["SPINREG_PASSWORD", "SPINREG_TOKEN", "DOCKER_AUTH_CONFIG"];
 /// What helpers print, and docker looks for, where they have nothing.
 const NOT_FOUND: &[u8] = b"credentials not found";
 /// Bytes of an answer: a Google key, the longest secret known, has some 2 400.
