@@ -1,5 +1,8 @@
-//! Secrets stay where they belong: in no output at any level of logging, no header to a foreign host, no argument of a
-//! child process, and no file that others may read.
+//! Secrets stay where they belong: in no output at any level of logging, no header to a foreign host, no argument and no
+//! environment of a child process, and no file that others may read. Plainly and over TLS.
+
+/// Secrets of the way: passwords of proxies, keys, tokens.
+mod way;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -16,6 +19,7 @@ use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
 use crate::support::scenario::app;
 use crate::support::script::{Script, Scripted};
+use crate::support::tls::Authority;
 
 /// In the query of a redirect to a storage.
 const SIGNATURE: &str = "signature-of-the-storage";
@@ -28,6 +32,8 @@ enum Source {
     PasswordVariable,
     TokenVariable,
     StandardInput,
+    TokenStandardInput,
+    Flag,
     Spin,
     AuthFile,
     Inline,
@@ -39,10 +45,12 @@ enum Source {
     Podman,
 }
 
-const SOURCES: [Source; 12] = [
+const SOURCES: [Source; 14] = [
     Source::PasswordVariable,
     Source::TokenVariable,
     Source::StandardInput,
+    Source::TokenStandardInput,
+    Source::Flag,
     Source::Spin,
     Source::AuthFile,
     Source::Inline,
@@ -54,6 +62,38 @@ const SOURCES: [Source; 12] = [
     Source::Podman,
 ];
 
+impl Source {
+    /// Says whether what it gives is of no use to push and pull where the registry wants a password.
+    fn is_useless(self) -> bool {
+        matches!(self, Self::TokenVariable | Self::TokenStandardInput | Self::Flag | Self::FailingHelper)
+    }
+}
+
+/// How the peers of a test speak.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Speech {
+    Plain,
+    Tls,
+}
+
+const SPEECHES: [Speech; 2] = [Speech::Plain, Speech::Tls];
+
+impl Speech {
+    async fn front(self, front: Front, authority: &Authority) -> Fronted {
+        match self {
+            Self::Plain => front.start().await,
+            Self::Tls => front.start_tls(authority).await,
+        }
+    }
+
+    async fn script(self, script: Script, authority: &Authority) -> Scripted {
+        match self {
+            Self::Plain => script.start().await,
+            Self::Tls => script.start_tls(authority).await,
+        }
+    }
+}
+
 /// A tool that has a secret from one source, and for one registry.
 struct Holder {
     source: Source,
@@ -62,7 +102,7 @@ struct Holder {
 }
 
 impl Holder {
-    fn new(source: Source, registry: &str) -> Self {
+    fn new(source: Source, registry: &str, authority: &Authority) -> Self {
         let secret = format!("secret-of-{source:?}-horse");
         let basic = BASE64_STANDARD.encode(format!("ada:{secret}"));
         let docker = |entry: &str| format!("{{\"auths\":{{\"{registry}\":{entry}}}}}");
@@ -75,6 +115,7 @@ impl Holder {
             std::fs::create_dir_all(path.parent().expect("it is in a directory")).expect("a temporary directory");
             std::fs::write(path, text).expect("a new file");
         };
+        cli.configure(&format!("ca = '{}'\n", authority.file().display()));
         match source {
             Source::Spin => write(SPIN, &format!("{{\"auths\":{{\"{registry}\":\"{basic}\"}}}}")),
             Source::AuthFile => write("data/auth.json", &auth),
@@ -84,6 +125,8 @@ impl Holder {
             Source::HelperIdentity => write(DOCKER, &helper("token")),
             Source::FailingHelper => write(DOCKER, &helper("failing")),
             Source::Podman => write("run/containers/auth.json", &auth),
+            // Somebody is there who must not see it.
+            Source::PasswordVariable | Source::TokenVariable | Source::Inline => write(DOCKER, &helper("empty")),
             _ => {}
         }
         let cli = match source {
@@ -105,9 +148,11 @@ impl Holder {
         let mut push = vec!["--log", "trace", "push", "-f", &app, &reference];
         let mut pull = vec!["--log", "trace", "pull", &reference];
         let mut explain = vec!["--log", "trace", "auth", "explain", &reference];
-        if self.source == Source::StandardInput {
-            for arguments in [&mut push, &mut pull, &mut explain] {
-                arguments.extend(["--username", "ada", "--password-stdin"]);
+        for arguments in [&mut push, &mut pull, &mut explain] {
+            match self.source {
+                Source::StandardInput => arguments.extend(["--username", "ada", "--password-stdin"]),
+                Source::TokenStandardInput => arguments.push("--token-stdin"),
+                _ => {}
             }
         }
         let run = async |arguments: &[&str]| self.cli.run_with_input(arguments, &self.secret).await.code();
@@ -118,7 +163,11 @@ impl Holder {
 
     /// Logs in with the secret, and out.
     async fn log_in(&self, registry: &str) -> Option<i32> {
-        let login = ["--log", "trace", "login", registry, "-u", "ada", "--password-stdin"];
+        let mut login = vec!["--log", "trace", "login", registry, "-u", "ada"];
+        match self.source {
+            Source::Flag => login.extend(["-p", &self.secret]),
+            _ => login.push("--password-stdin"),
+        }
         let code = self.cli.run_with_input(login, &self.secret).await.code();
         self.search();
         self.cli.run(["--log", "trace", "logout", registry]).await;
@@ -154,6 +203,7 @@ impl Holder {
                 );
             }
         }
+        // What helpers are called with; their environment lies in a file of the room.
         assert!(calls(&self.cli).iter().all(|call| !call.contains(&self.secret) && !call.contains(&basic)));
     }
 
@@ -178,49 +228,57 @@ fn guard(source: Source) -> Guard {
 }
 
 /// A host that asks for credentials and has no right to them.
-async fn foreign() -> Scripted {
-    Script::new().always("*", Reply::status(401).header("www-authenticate", "Basic realm=\"trap\"")).start().await
+fn foreign() -> Script {
+    Script::new().always("*", Reply::status(401).header("www-authenticate", "Basic realm=\"trap\""))
 }
 
-async fn before(upstream: &Scripted, guard: &Guard) -> Fronted {
-    Front::before(upstream.address()).guarded(guard).start().await
+/// Returns the name of a scripted registry.
+fn host(script: &Scripted) -> String {
+    script.origin().split_once("://").map(|(_, host)| host.to_owned()).expect("an origin")
+}
+
+/// Plays a scene for each source of secrets, plainly and over TLS.
+async fn everywhere(scene: impl AsyncFn(Source, Speech, &Authority)) {
+    let authority = Authority::new();
+    for speech in SPEECHES {
+        join_all(SOURCES.map(|source| scene(source, speech, &authority))).await;
+    }
 }
 
 #[tokio::test]
 async fn nothing_shows_where_all_is_well() {
-    let tests = SOURCES.map(|source| async move {
+    everywhere(async |source, speech, authority| {
         let embedded = Embedded::start().await;
-        let front = Front::before(embedded.address()).guarded(&guard(source)).start().await;
-        let holder = Holder::new(source, &front.registry());
+        let front = speech.front(Front::before(embedded.address()).guarded(&guard(source)), authority).await;
+        let holder = Holder::new(source, &front.registry(), authority);
         let codes = holder.work(&front.registry()).await;
-        let useless = matches!(source, Source::TokenVariable | Source::FailingHelper);
-        assert_eq!(codes, if useless { [Some(4); 2] } else { [Some(0); 2] }, "{source:?}");
+        assert_eq!(codes, if source.is_useless() { [Some(4); 2] } else { [Some(0); 2] }, "{source:?}, {speech:?}");
         holder.search();
         let knows = !matches!(source, Source::Identity | Source::HelperIdentity);
-        assert_eq!(holder.log_in(&front.registry()).await, Some(if knows { 0 } else { 4 }), "{source:?}");
-    });
-    join_all(tests).await;
+        assert_eq!(holder.log_in(&front.registry()).await, Some(if knows { 0 } else { 4 }), "{source:?}, {speech:?}");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_shows_where_credentials_are_refused() {
-    let tests = SOURCES.map(|source| async move {
+    everywhere(async |source, speech, authority| {
         let embedded = Embedded::start().await;
         for guard in [Guard::basic("ada", "another-one"), Guard::bearer("ada", "another-one")] {
-            let front = Front::before(embedded.address()).guarded(&guard).start().await;
-            let holder = Holder::new(source, &front.registry());
-            assert_eq!(holder.work(&front.registry()).await, [Some(4); 2], "{source:?}");
-            assert_eq!(holder.log_in(&front.registry()).await, Some(4), "{source:?}");
+            let front = speech.front(Front::before(embedded.address()).guarded(&guard), authority).await;
+            let holder = Holder::new(source, &front.registry(), authority);
+            assert_eq!(holder.work(&front.registry()).await, [Some(4); 2], "{source:?}, {speech:?}");
+            assert_eq!(holder.log_in(&front.registry()).await, Some(4), "{source:?}, {speech:?}");
             holder.search();
         }
-    });
-    join_all(tests).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_is_carried_to_where_a_registry_leads() {
-    let tests = SOURCES.map(|source| async move {
-        let foreign = foreign().await;
+    everywhere(async |source, speech, authority| {
+        let foreign = speech.script(foreign(), authority).await;
         let elsewhere = foreign.uri(&format!("/elsewhere?X-Amz-Signature={SIGNATURE}")).to_string();
         let leading = Script::new()
             .always("POST *", Reply::status(202).header("location", elsewhere.clone()))
@@ -228,60 +286,64 @@ async fn nothing_is_carried_to_where_a_registry_leads() {
             .always("*", Reply::redirect(307, elsewhere.clone()))
             .start()
             .await;
-        let front = before(&leading, &guard(source)).await;
-        let holder = Holder::new(source, &front.registry());
+        let front = speech.front(Front::before(leading.address()).guarded(&guard(source)), authority).await;
+        let holder = Holder::new(source, &front.registry(), authority);
         for code in holder.work(&front.registry()).await {
-            assert!(code.is_some_and(|code| code != 0), "{source:?}: {code:?}");
+            assert!(code.is_some_and(|code| code != 0), "{source:?}, {speech:?}: {code:?}");
         }
         holder.log_in(&front.registry()).await;
         holder.search();
         holder.search_seen(&foreign);
-        assert!(!foreign.seen().is_empty() || matches!(source, Source::TokenVariable | Source::FailingHelper));
+        assert!(!foreign.seen().is_empty() || source.is_useless(), "{source:?}, {speech:?}");
         leading.finish();
         foreign.finish();
+    })
+    .await;
+}
 
-        // A token service that leads elsewhere is not followed at all.
-        let foreign = self::foreign().await;
+#[tokio::test]
+async fn nothing_is_carried_to_where_a_token_service_leads() {
+    everywhere(async |source, speech, authority| {
+        let foreign = speech.script(foreign(), authority).await;
         let service = Script::new()
             .always("* /token*", Reply::redirect(308, foreign.uri("/token").to_string()))
-            .always("*", Reply::status(401).header("www-authenticate", "Bearer realm=\"{origin}/token\""))
-            .start()
-            .await;
-        let registry = service.address().to_string();
-        let holder = Holder::new(source, &registry);
+            .always("*", Reply::status(401).header("www-authenticate", "Bearer realm=\"{origin}/token\""));
+        let service = speech.script(service, authority).await;
+        let registry = host(&service);
+        let holder = Holder::new(source, &registry, authority);
         holder.work(&registry).await;
         holder.log_in(&registry).await;
         holder.search();
+        assert!(service.requests().iter().any(|request| request.contains("/token")), "{source:?}, {speech:?}");
         assert!(foreign.seen().is_empty(), "{:?}", foreign.requests());
         service.finish();
         foreign.finish();
-    });
-    join_all(tests).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_shows_where_html_answers() {
-    let tests = SOURCES.map(|source| async move {
+    everywhere(async |source, speech, authority| {
         let page = || Reply::ok("<html>please log in</html>").header("content-type", "text/html");
         let portal = Script::new().always("*", page()).start().await;
-        let front = before(&portal, &guard(source)).await;
+        let front = speech.front(Front::before(portal.address()).guarded(&guard(source)), authority).await;
         let token_page = Script::new()
             .always("* /token*", page())
-            .always("*", Reply::status(401).header("www-authenticate", "Bearer realm=\"{origin}/token\""))
-            .start()
-            .await;
-        for registry in [front.registry(), token_page.address().to_string()] {
-            let holder = Holder::new(source, &registry);
+            .always("*", Reply::status(401).header("www-authenticate", "Bearer realm=\"{origin}/token\""));
+        let token_page = speech.script(token_page, authority).await;
+        for registry in [front.registry(), host(&token_page)] {
+            let holder = Holder::new(source, &registry, authority);
             for code in holder.work(&registry).await {
-                assert!(code.is_some_and(|code| code != 0), "{source:?}: {code:?}");
+                assert!(code.is_some_and(|code| code != 0), "{source:?}, {speech:?}: {code:?}");
             }
             holder.log_in(&registry).await;
             holder.search();
         }
         portal.finish();
         token_page.finish();
-    });
-    join_all(tests).await;
+    })
+    .await;
 }
 
 #[tokio::test]

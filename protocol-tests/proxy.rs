@@ -3,7 +3,7 @@
 //! The names end in `.example` and are never resolved here: that is the proxy's business.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::Uri;
 use spinreg::Error;
@@ -11,13 +11,10 @@ use spinreg::auth::{Actions, Authorizer, Credential, Exposure, Found, Given, Sco
 use spinreg::error::{Tried, UnreachableKind};
 use spinreg::model::Registry;
 use spinreg::transport::{HostOptions, Proxies, Transport};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::TcpStream;
 
 use crate::support::cli::Cli;
 use crate::support::client::{get, send, transport, trusting, unreachable, whole};
-use crate::support::listen::RawPeer;
-use crate::support::relay::{Socks, behind_tls, on_ipv6};
+use crate::support::relay::{Socks, Tunnels, behind_tls, on_ipv6};
 use crate::support::reply::Reply;
 use crate::support::script::Script;
 use crate::support::tls::Authority;
@@ -91,41 +88,6 @@ async fn credentials_for_a_plain_registry_are_withheld() {
     proxy.finish();
 }
 
-/// A proxy that makes tunnels to one place, whatever is asked for, or answers as it is told; it notes what it was asked.
-struct Tunnels {
-    peer: RawPeer,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Tunnels {
-    async fn to(place: SocketAddr, answer: &'static str) -> Self {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = asked.clone();
-        let peer = RawPeer::start(move |mut client| {
-            let noted = noted.clone();
-            async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(client.read_u8().await.expect("a request"));
-                }
-                noted.lock().expect("no test panics in here").push(String::from_utf8(head).expect("a head of text"));
-                client.write_all(answer.as_bytes()).await.expect("a client that listens");
-                if answer.contains(" 200 ") {
-                    let mut server = TcpStream::connect(place).await.expect("the server");
-                    // Ends with the first side that leaves.
-                    let _ended = copy_bidirectional(&mut client, &mut server).await;
-                }
-            }
-        })
-        .await;
-        Self { peer, asked }
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("no test panics in here").clone()
-    }
-}
-
 #[tokio::test]
 async fn tls_goes_through_a_tunnel() {
     let authority = Authority::new();
@@ -135,7 +97,7 @@ async fn tls_goes_through_a_tunnel() {
         .start_as(authority.server_named(&["registry.example"], &["h2", "http/1.1"]))
         .await;
     let proxy = Tunnels::to(server.address(), "HTTP/1.1 200 Connection established\r\n\r\n").await;
-    let address = proxy.peer.address();
+    let address = proxy.address();
     let transport = trusting(&authority, |options| {
         options.proxies = Proxies::given("", &format!("http://ada:hidden@{address}"), "");
     });
@@ -155,7 +117,7 @@ async fn a_proxy_that_refuses_is_no_connection() {
         "HTTP/1.1 502 Bad Gateway\r\n\r\n",
     ] {
         let proxy = Tunnels::to(SocketAddr::from(([127, 0, 0, 1], 9)), answer).await;
-        let address = proxy.peer.address();
+        let address = proxy.address();
         let transport = transport(|options| {
             options.policy.attempts = 1;
             options.proxies = Proxies::given("", &format!("http://ada:hidden@{address}"), "");
@@ -177,7 +139,7 @@ async fn a_proxy_is_asked_for_the_address_that_a_name_is_connected_to() {
         .start()
         .await;
     let proxy = Tunnels::to(server.address(), "HTTP/1.1 200 OK\r\n\r\n").await;
-    let address = proxy.peer.address();
+    let address = proxy.address();
     let transport = transport(|options| {
         options.proxies = Proxies::given(&format!("http://ada:hidden@{address}"), "", "");
         let connect = Some(SocketAddr::from(([10, 9, 8, 7], 5000)));
@@ -198,7 +160,7 @@ async fn the_way_to_a_proxy_may_be_protected() {
         .start_as(authority.server_named(&["registry.example"], &["h2", "http/1.1"]))
         .await;
     let proxy = Tunnels::to(secure.address(), "HTTP/1.1 200 OK\r\n\r\n").await;
-    let outer = behind_tls(&authority, proxy.peer.address()).await;
+    let outer = behind_tls(&authority, proxy.address()).await;
     let transport = trusting(&authority, |options| {
         let proxy = format!("https://ada:hidden@localhost:{}", outer.address().port());
         options.proxies = Proxies::given(&proxy, &proxy, "");

@@ -1,4 +1,4 @@
-//! Peers that pass bytes on: doors of another kind before a server, and a SOCKS proxy.
+//! Peers that pass bytes on: doors of another kind before a server, a proxy that makes tunnels, and a SOCKS proxy.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -35,6 +35,46 @@ async fn pass_on(mut client: impl AsyncRead + AsyncWrite + Unpin, place: SocketA
     let mut server = TcpStream::connect(place).await.expect("the server");
     // Ends with the first side that leaves.
     let _ended = copy_bidirectional(&mut client, &mut server).await;
+}
+
+/// A proxy that makes tunnels to one place, whatever is asked for, or answers as it is told; it notes what it was asked.
+pub(crate) struct Tunnels {
+    peer: RawPeer,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnels {
+    pub(crate) async fn to(place: SocketAddr, answer: &'static str) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = asked.clone();
+        let peer = RawPeer::start(move |mut client| {
+            let noted = noted.clone();
+            async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await.expect("a request"));
+                }
+                noted.lock().expect("no test panics in here").push(String::from_utf8(head).expect("a head of text"));
+                client.write_all(answer.as_bytes()).await.expect("a client that listens");
+                if answer.contains(" 200 ") {
+                    let mut server = TcpStream::connect(place).await.expect("the server");
+                    // Ends with the first side that leaves.
+                    let _ended = copy_bidirectional(&mut client, &mut server).await;
+                }
+            }
+        })
+        .await;
+        Self { peer, asked }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.peer.address()
+    }
+
+    /// Returns the heads of the requests.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no test panics in here").clone()
+    }
 }
 
 /// A SOCKS proxy (RFC 1928, RFC 1929) that leads to one place, whatever is asked for, and notes what that was.
