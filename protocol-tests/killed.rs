@@ -1,7 +1,7 @@
 //! SIGKILL at random moments of pull, push and login: what is left is right, and the next run succeeds.
 
 use std::iter::{once, repeat_n};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spinreg::Digest;
@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 
 use crate::support::chance::chance;
 use crate::support::cli::Cli;
-use crate::support::files;
 use crate::support::front::{Front, Meddle};
 use crate::support::guard::Guard;
 use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
 use crate::support::scenario::{app, assert_cached, pull, push, verify};
 use crate::support::script::Script;
+use crate::support::{files, files_below};
 
 /// How often each command is killed.
 const ROUNDS: usize = 10;
@@ -64,25 +64,30 @@ async fn a_killed_pull_leaves_a_cache_that_verifies() {
     let mut random = chance("killed pull");
     let registry = Embedded::start().await;
     push(&Cli::new(), &app("static-site"), &registry.reference("app:v1"), &[]).await;
-    for _ in 0..ROUNDS {
-        let (name, meddling, held) = moment(&mut random, PULL);
-        eprintln!("killed {name}");
-        let front = Front::before(registry.address()).meddle("*", meddling).start().await;
-        let reference = format!("{}/app:v1", front.registry());
+    for round in 0..ROUNDS {
         let cli = Cli::new();
-        let running = cli.start(["pull", &reference], None);
-        held.notified().await;
-        let killed = running.kill().await;
         let cache = cli.path("cache/spin/registry");
-        verify(&cache);
-        let manifest = cache.join("manifests").join(front.registry()).join("app/v1/manifest.json");
-        assert!(!killed.status.success() || manifest.exists(), "{killed}");
-        if manifest.exists() {
-            // Whoever finds the manifest finds everything.
-            assert_cached(&cli, &format!("{}/app/v1", front.registry()), "static-site");
+        // What a killed pull has left, another one goes on with, and may be killed as well.
+        for _ in 0..=round % 3 {
+            // A later one has less to do, and ends before a moment that does not come.
+            let (name, meddling, held) = moment(&mut random, PULL);
+            eprintln!("round {round}: killed {name}");
+            let front = Front::before(registry.address()).meddle("*", meddling).start().await;
+            let mut running = cli.start(["pull", &format!("{}/app:v1", front.registry())], None);
+            let killed = tokio::select! {
+                () = held.notified() => running.kill().await,
+                () = running.ended() => running.wait().await,
+            };
+            verify(&cache);
+            let manifest = cache.join("manifests").join(front.registry()).join("app/v1/manifest.json");
+            assert!(!killed.status.success() || manifest.exists(), "{killed}");
+            if manifest.exists() {
+                // Whoever finds the manifest finds everything.
+                assert_cached(&cli, &format!("{}/app/v1", front.registry()), "static-site");
+            }
         }
-        pull(&cli, &reference, &[]).await;
-        assert_cached(&cli, &format!("{}/app/v1", front.registry()), "static-site");
+        pull(&cli, &registry.reference("app:v1"), &[]).await;
+        assert_cached(&cli, &format!("{}/app/v1", registry.address()), "static-site");
     }
 }
 
@@ -164,10 +169,26 @@ async fn a_killed_login_leaves_the_old_file_or_the_new_one() {
             found if found == new => written += 1,
             other => panic!("neither the old file nor the new one: {other}"),
         }
+        // A new file that never got its name holds the password as well.
+        let is_new = |left: &&PathBuf| **left != file && left.metadata().is_ok_and(|about| about.len() > 0);
+        files_below(&directory).iter().filter(is_new).for_each(|left| assert_hidden(left));
         cli.run_with_input(login, &format!("{PASSWORD}\n")).await.success();
+        assert_hidden(&file);
         assert_eq!(read(), new);
         assert_eq!(files(&directory, "json"), [file]);
     }
     eprintln!("killed before the file was replaced: {kept}, after: {written}");
     script.finish();
+}
+
+/// Fails where anybody else may read a file.
+fn assert_hidden(file: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(file).expect("a file of the test").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others may read `{}`", file.display());
+    }
+    #[cfg(not(unix))]
+    let _ = file;
 }

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::support::chance::chance;
 use crate::support::cli::Cli;
+use crate::support::files_below;
 use crate::support::front::Front;
 use crate::support::guard::Guard;
 use crate::support::registry::Embedded;
@@ -129,6 +130,8 @@ async fn a_push_from_a_full_disk_says_so_and_succeeds_later() {
 #[tokio::test]
 async fn a_login_onto_a_full_disk_leaves_the_old_file() {
     const PASSWORD: &str = "correct-horse";
+    /// `ada:` and the password, as the file has it.
+    const SAVED: &str = "YWRhOmNvcnJlY3QtaG9yc2U=";
     let mut random = chance("full disk, login");
     let script = Script::new().always("GET /v2/", Reply::ok("{}")).start().await;
     let front = Front::before(script.address()).guarded(&Guard::basic("ada", PASSWORD)).start().await;
@@ -149,9 +152,15 @@ async fn a_login_onto_a_full_disk_leaves_the_old_file() {
         let complaint = cli.run_with_input(login, &format!("{PASSWORD}\n")).await.failure(1);
         assert!(complaint.contains(FULL) && complaint.contains("registry-auth.json"), "{complaint}");
         assert_eq!(std::fs::read_to_string(&file).expect("the old file"), old);
+        // Half of a new file is as secret as the whole.
+        for left in files_below(&disk.path("fermyon")) {
+            let bytes = std::fs::read(&left).expect("a file of the test");
+            assert!(!bytes.windows(SAVED.len()).any(|part| part == SAVED.as_bytes()), "`{}` is left", left.display());
+        }
         disk.clear();
         cli.run_with_input(login, &format!("{PASSWORD}\n")).await.success();
         let saved: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).expect("the file")).expect("JSON");
+        assert_eq!(saved["auths"][&registry], SAVED);
         assert_eq!(saved["auths"].as_object().map(serde_json::Map::len), Some(501));
     }
     script.finish();

@@ -176,6 +176,11 @@ impl Running {
         self.wait().await
     }
 
+    /// Waits until the tool ends by itself.
+    pub(crate) async fn ended(&mut self) {
+        self.child.wait().await.expect("the tool was started");
+    }
+
     /// Waits for the end.
     pub(crate) async fn wait(mut self) -> Run {
         let end = async {
