@@ -107,3 +107,80 @@ fn www_authenticate(line: &str) -> Option<WwwAuthenticate> {
     FORGIVEN.set(false);
     parsed.ok().flatten()
 }
+
+/// The table of the README.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What www-authenticate makes of a header.
+    #[derive(Debug, PartialEq)]
+    enum Third {
+        Panics,
+        Refuses,
+        /// It accepts the header, and of the scheme that is asked for it knows nothing.
+        Loses,
+        Token68(String),
+        Fields(usize),
+    }
+
+    fn third(line: &str, scheme: &str) -> Third {
+        let Ok(parsed) = catch_unwind(|| WwwAuthenticate::parse_header(&Raw::from(line))) else { return Third::Panics };
+        let Ok(parsed) = parsed else { return Third::Refuses };
+        match parsed.get_raw(scheme).unwrap_or_default().into_iter().next() {
+            None => Third::Loses,
+            Some(RawChallenge::Token68(token)) => Third::Token68(token.to_string()),
+            Some(RawChallenge::Fields(fields)) => {
+                let names = ["realm", "service", "scope"];
+                Third::Fields(names.iter().filter(|name| fields.contains_key(**name)).count())
+            }
+        }
+    }
+
+    fn list(challenges: &[(&str, &[(&str, &str)])]) -> Vec<Challenge> {
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        challenges.iter().map(|(scheme, parameters)| ((*scheme).to_owned(), pairs(parameters))).collect()
+    }
+
+    #[test]
+    fn the_differences_are_those_that_the_readme_names() {
+        let x: &[(&str, &str)] = &[("realm", "x")];
+        let both: &[(&str, &str)] = &[("realm", "x"), ("service", "y")];
+        let twice: &[(&str, &str)] = &[("realm", "a"), ("realm", "b")];
+        let realm = "https://r.example/token";
+        let token = format!("Bearer realm={realm}");
+        type Row<'a> = (&'a str, Vec<Challenge>, Option<Vec<Challenge>>, &'a str, Third);
+        let rows: [Row<'_>; 13] = [
+            (
+                r#"Basic realm="a", realm="b""#,
+                list(&[("basic", &twice[..1])]),
+                Some(list(&[("basic", twice)])),
+                "basic",
+                Third::Loses,
+            ),
+            ("Negotiate", list(&[("negotiate", &[])]), Some(list(&[("negotiate", &[])])), "negotiate", Third::Loses),
+            (
+                r#"Negotiate, Basic realm="x""#,
+                list(&[("negotiate", &[]), ("basic", x)]),
+                Some(list(&[("negotiate", &[]), ("basic", x)])),
+                "basic",
+                Third::Refuses,
+            ),
+            ("NTLM YWJj==", list(&[("ntlm", &[])]), None, "ntlm", Third::Token68("YWJj==".into())),
+            ("Basic realm=", list(&[("basic", &[])]), None, "basic", Third::Token68("realm=".into())),
+            (r#"Basic  realm="x""#, list(&[("basic", x)]), None, "basic", Third::Fields(1)),
+            (",,Basic realm=x,,", list(&[("basic", x)]), Some(list(&[("basic", x)])), "basic", Third::Refuses),
+            (&token, list(&[("bearer", &[("realm", realm)])]), None, "bearer", Third::Refuses),
+            (r#"Basic realm="x" service="y""#, list(&[("basic", both)]), None, "basic", Third::Refuses),
+            (r#"Basic realm="x"; service="y""#, list(&[("basic", both)]), None, "basic", Third::Refuses),
+            (r#"Basic realm="open"#, list(&[("basic", &[("realm", "open")])]), None, "basic", Third::Refuses),
+            ("Bearer realm=\"abc\\", list(&[("bearer", &[("realm", "abc")])]), None, "bearer", Third::Panics),
+            ("Basic realm=\"\u{e9}\"", list(&[("basic", &[("realm", "\u{e9}")])]), None, "basic", Third::Fields(1)),
+        ];
+        for (line, ours, second, scheme, expected) in rows {
+            assert_eq!(challenges(&[line.as_bytes()]), ours, "ours: `{line}`");
+            assert_eq!(http_auth(line), second, "http-auth's: `{line}`");
+            assert_eq!(third(line, scheme), expected, "www-authenticate's: `{line}`");
+        }
+    }
+}
