@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::docker_config::{Document, Step};
-use super::{Scopes, challenge, document, realm};
+use super::helper::Helper;
+use super::{Credential, Scopes, Secret, challenge, document, realm};
 
 /// A parameter as a server may write it, its name and what it means.
 fn parameters() -> impl Strategy<Value = (String, String, String)> {
@@ -138,6 +139,29 @@ proptest! {
         let text = format!("{before}{secret}{after}");
         if let Err(error) = document::parse::<Document>(text.as_bytes(), "test") {
             prop_assert!(!error.to_string().contains(&secret), "{}", error);
+        }
+    }
+
+    /// What a helper prints is credentials, or nothing, or an error that shows nothing of it.
+    #[test]
+    fn helpers_are_not_quoted(
+        username in "[ -~\u{e9}]{0,12}",
+        secret in "[A-Z]{12}|",
+        before in "[\\[{\":, ]{0,4}",
+        after in "[\\]}\":, \n]{0,4}",
+    ) {
+        let helper = Helper::named("test", Helper::LIMIT).expect("a plain name");
+        let answer = json!({ "ServerURL": "x", "Username": username, "Secret": secret }).to_string();
+        let expected = match (username.as_str(), secret.as_str()) {
+            (_, "") => None,
+            ("<token>", _) => Some(Credential::Identity { token: Secret::new(secret.clone()) }),
+            _ => Some(Credential::Password { username, secret: Secret::new(secret.clone()) }),
+        };
+        prop_assert_eq!(helper.understand(answer.as_bytes()).expect("an answer"), expected);
+        for text in [format!("{before}{secret}{after}"), format!("{before}{answer}{after}"), answer.replace(':', "")] {
+            if let (Err(failure), false) = (helper.understand(text.as_bytes()), secret.is_empty()) {
+                prop_assert!(!format!("{failure} {failure:?}").contains(&secret), "{}", failure);
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ mod manifest;
 mod mirror;
 mod pages;
 mod profile;
+#[cfg(test)]
+mod properties;
 mod referrers;
 mod repository;
 mod response;
