@@ -39,13 +39,15 @@ enum Source {
     Inline,
     Docker,
     Identity,
+    RegistryToken,
+    Store,
     Helper,
     HelperIdentity,
     FailingHelper,
     Podman,
 }
 
-const SOURCES: [Source; 14] = [
+const SOURCES: [Source; 16] = [
     Source::PasswordVariable,
     Source::TokenVariable,
     Source::StandardInput,
@@ -56,6 +58,8 @@ const SOURCES: [Source; 14] = [
     Source::Inline,
     Source::Docker,
     Source::Identity,
+    Source::RegistryToken,
+    Source::Store,
     Source::Helper,
     Source::HelperIdentity,
     Source::FailingHelper,
@@ -65,7 +69,10 @@ const SOURCES: [Source; 14] = [
 impl Source {
     /// Says whether what it gives is of no use to push and pull where the registry wants a password.
     fn is_useless(self) -> bool {
-        matches!(self, Self::TokenVariable | Self::TokenStandardInput | Self::Flag | Self::FailingHelper)
+        matches!(
+            self,
+            Self::TokenVariable | Self::TokenStandardInput | Self::RegistryToken | Self::Flag | Self::FailingHelper
+        )
     }
 }
 
@@ -121,6 +128,8 @@ impl Holder {
             Source::AuthFile => write("data/auth.json", &auth),
             Source::Docker => write(DOCKER, &auth),
             Source::Identity => write(DOCKER, &docker(&format!("{{\"identitytoken\":\"{secret}\"}}"))),
+            Source::RegistryToken => write(DOCKER, &docker(&format!("{{\"registrytoken\":\"{secret}\"}}"))),
+            Source::Store => write(DOCKER, "{\"credsStore\":\"good\"}"),
             Source::Helper => write(DOCKER, &helper("good")),
             Source::HelperIdentity => write(DOCKER, &helper("token")),
             Source::FailingHelper => write(DOCKER, &helper("failing")),
