@@ -199,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn r3_numbers_of_others_are_kept_to_the_last_digit() {
+        for number in
+            ["22222222222222222222222222222222222222222222227", "0.1", "-0.0", "1e-310", "2.2250738585072011e-308"]
+        {
+            let text = format!(r#"{{"manifests":[{{"later":{number}}}],"x":{number}}}"#);
+            let index = Index::parse(text.as_bytes()).expect("an index");
+            assert_eq!(Index::parse(&index.to_bytes()).as_ref(), Ok(&index), "{number}");
+        }
+    }
+
+    #[test]
     fn names_are_found_as_tools_write_them() {
         let full = "docker.io/library/a:v1";
         for (entries, wanted, found) in [
