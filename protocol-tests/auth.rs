@@ -170,7 +170,7 @@ async fn anybody_gets_a_token_to_pull_and_none_to_push() {
     let unmet = unmet(visitor.push(&uri).await);
     assert_eq!(unmet.tried, Tried::Nothing);
     assert_eq!(unmet.request.method, http::Method::PUT);
-    assert_eq!(unmet.errors[0].message, "authentication required");
+    assert_eq!(unmet.errors[0].message, "authentication required: Bearer *** ");
     registry.finish();
 }
 
@@ -241,6 +241,8 @@ async fn a_wrong_password_is_told_in_the_services_words() {
         assert_eq!(unmet.errors[0].code, ErrorCode::Unauthorized);
         let bearer = unmet.request.uri.to_string().contains("/token");
         let message = if bearer { "incorrect username or password" } else { "authentication required" };
+        // What the service repeats is not printed.
+        let message = format!("{message}: Basic *** ada:***");
         assert_eq!(unmet.errors[0].message, message);
         registry.finish();
     }

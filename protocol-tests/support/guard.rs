@@ -161,7 +161,7 @@ impl Guard {
             }
         };
         let response = Response::builder().status(401).header("www-authenticate", challenge);
-        Some(refusal(response, "UNAUTHORIZED", "authentication required"))
+        Some(refusal(response, "UNAUTHORIZED", &quoting("authentication required", authorization, "")))
     }
 
     /// Answers a request to the token service.
@@ -186,7 +186,8 @@ impl Guard {
             (None, false) => None,
         };
         if known == Some(false) {
-            return refusal(Response::builder().status(401), "UNAUTHORIZED", "incorrect username or password");
+            let message = quoting("incorrect username or password", authorization, &form);
+            return refusal(Response::builder().status(401), "UNAUTHORIZED", &message);
         }
         let mut granted = BTreeSet::new();
         for scope in scopes {
@@ -249,6 +250,17 @@ fn parse(parameters: &str) -> Vec<(String, String)> {
 
 fn values<'a>(parameters: &'a [(String, String)], key: &'a str) -> impl Iterator<Item = &'a str> {
     parameters.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+}
+
+/// Makes a complaint as the worst of registries would: it repeats all that it was shown in confidence, to whoever reads
+/// the log.
+fn quoting(complaint: &str, authorization: Option<&str>, form: &str) -> String {
+    let Some((scheme, text)) = authorization.and_then(|value| value.split_once(' ')) else {
+        let token = parse(form).into_iter().find(|(key, _)| key == "refresh_token");
+        return token.map_or(complaint.to_owned(), |(_, token)| format!("{complaint}: {token}"));
+    };
+    let pair = BASE64_STANDARD.decode(text).map(|pair| String::from_utf8_lossy(&pair).into_owned()).unwrap_or_default();
+    format!("{complaint}: {scheme} {text} {pair}")
 }
 
 fn refusal(response: http::response::Builder, code: &str, message: &str) -> Response<Body> {

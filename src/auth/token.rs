@@ -14,7 +14,7 @@ use super::{Credential, Scopes, Secret, basic};
 use crate::content::Body;
 use crate::error::{Details, Error, Refused, RequestLine};
 use crate::model::{ErrorBody, ErrorCode, ErrorEntry};
-use crate::transport::{Attempts, Budget, Payload, Redirects, Traffic, Transport, headers};
+use crate::transport::{Attempts, Budget, Confidence, Payload, Redirects, Traffic, Transport, headers};
 
 /// A registry token, ready to be sent.
 pub(crate) struct Token {
@@ -117,6 +117,7 @@ impl Ask<'_> {
         let mut request = request(Method::POST, &self.realm.to_string(), payload);
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert(CONTENT_TYPE, form);
+        request.extensions_mut().insert(Confidence(Zeroizing::new(token.reveal().to_owned())));
         request
     }
 }

@@ -6,6 +6,7 @@
 mod alert;
 mod connect;
 mod decide;
+mod echo;
 mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -28,6 +29,7 @@ mod transport;
 mod wait;
 mod ways;
 
+pub(crate) use echo::Confidence;
 pub use limit::Traffic;
 pub use origin::{Origin, Scheme};
 pub use payload::{Payload, Reopen};

@@ -19,6 +19,7 @@ use tracing::{Instrument as _, debug, debug_span};
 use super::alert::Alert;
 use super::connect::Connector;
 use super::decide::{Credentials, Decision, Exchange, Outcome, decide};
+use super::echo::Confided;
 use super::failure::Failure;
 use super::limit::{Limits, Pacer, Traffic};
 use super::origin::Origin;
@@ -163,6 +164,9 @@ impl Transport {
     /// [`Payload::Reopen`] is not retried. Names that do not resolve and
     /// TLS failures are not either.
     ///
+    /// An answer that complains does not repeat what the request's `Authorization` says: stars stand there, and at most
+    /// 64 KiB of its body are kept.
+    ///
     /// A redirect to another [`Origin`] sheds `Authorization`, `Cookie` and `Proxy-Authorization` for good.
     ///
     /// # Errors
@@ -205,7 +209,10 @@ impl Transport {
             };
             let decision = decide(&exchange, &self.inner.policy);
             match decision {
-                Decision::Return => return trip.finish(outcome),
+                Decision::Return => {
+                    let response = trip.finish(outcome)?;
+                    return Ok(trip.confided.unsaid(response).await);
+                }
                 Decision::Retry(pause) => {
                     // This also gives the permit back before the pause.
                     discard(outcome).await;
@@ -278,6 +285,7 @@ struct Trip {
     payload: Payload,
     redirects: Redirects,
     traffic: Traffic,
+    confided: Confided,
     hops: u32,
     attempts: u32,
     started: Instant,
@@ -306,6 +314,7 @@ impl Trip {
         Self {
             method: head.method,
             uri: head.uri,
+            confided: Confided::of(&headers, head.extensions.get()),
             headers,
             payload,
             redirects: head.extensions.get().copied().unwrap_or_default(),
