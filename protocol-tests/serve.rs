@@ -1,6 +1,7 @@
 //! The embedded registry over loopback, by a client that shares nothing with ours.
 
 mod content;
+mod deletion;
 mod hostile;
 mod http;
 mod uploads;

@@ -43,7 +43,23 @@ impl Lock {
     /// [`Error::Io`] where the file cannot be opened or locked.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
-        match file.try_lock() {
+        let taken = file.try_lock();
+        Self::tried(file, path, taken)
+    }
+
+    /// Takes the lock beside others that share it; `None` where somebody has it exclusively.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be opened or locked.
+    pub fn try_shared(path: &Path) -> Result<Option<Self>, Error> {
+        let file = open(path)?;
+        let taken = file.try_lock_shared();
+        Self::tried(file, path, taken)
+    }
+
+    fn tried(file: File, path: &Path, taken: Result<(), TryLockError>) -> Result<Option<Self>, Error> {
+        match taken {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),

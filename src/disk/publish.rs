@@ -1,8 +1,9 @@
 //! Giving files their final names.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use super::sync_dir;
 use crate::error::Error;
@@ -25,6 +26,18 @@ pub enum Mode {
 /// [`Error::Io`] where a directory cannot be made.
 pub fn create_dirs(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(|error| Error::io("create the directory", path, error))
+}
+
+/// Makes `path` and what is missing above it, and flushes the names of what was made.
+///
+/// # Errors
+///
+/// [`Error::Io`] where a directory cannot be made or flushed.
+pub fn create_dirs_durably(path: &Path) -> Result<(), Error> {
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let made: Vec<&Path> = path.ancestors().take_while(missing).collect();
+    create_dirs(path)?;
+    made.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
 }
 
 /// Renames the finished file `partial` to `path`, replacing what is there, after setting its mode.
@@ -84,6 +97,26 @@ pub fn link(existing: &Path, path: &Path) -> Result<(), Error> {
 pub fn make_writable(path: &Path) -> Result<(), Error> {
     permissions(path, Mode::Shared)
         .and_then(|mode| fs::set_permissions(path, mode).map_err(|error| Error::io("set the mode of", path, error)))
+}
+
+/// Makes a file look as if it were written now, as far as its owner allows us; one that is not there is no error.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be opened.
+pub fn touch(path: &Path) -> Result<(), Error> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("open", path, error)),
+        // A file of somebody else's stays as old as it is.
+        Ok(file) => file.set_modified(SystemTime::now()).or(Ok(())),
+    }
+}
+
+/// Says whether a file was last written longer than `age` ago, as far as the file system tells.
+pub fn is_older(path: &Path, age: Duration) -> bool {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| written.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
 /// Removes a file; one that is not there is no error.

@@ -11,7 +11,7 @@ use super::uploads::created;
 use crate::content::Body;
 use crate::error::Error;
 use crate::model::{Digest, ErrorCode, MediaType, Name};
-use crate::store::{Layout, flush};
+use crate::store::Layout;
 
 /// Answers end-2: a blob, or the part of it that `Range` asks for, streamed from its file.
 pub(super) async fn read(layout: &Layout, digest: Digest, parts: &Parts) -> Result<Response<Body>, Refusal> {
@@ -30,7 +30,9 @@ pub(super) async fn read(layout: &Layout, digest: Digest, parts: &Parts) -> Resu
         }
     };
     let body = match parts.method {
-        Method::HEAD => Body::empty(),
+        // Whoever asks whether it is there may be about to build on it.
+        Method::HEAD if layout.keep(&described(digest, size)).await? => Body::empty(),
+        Method::HEAD => return Err(unknown(digest)),
         _ => {
             let opened = layout.shelf().blob(&described(digest, size)).open(first).await;
             opened.map_err(|error| absent(error, digest))?.take(length)
@@ -57,15 +59,14 @@ pub(super) async fn mount(
     digest: Digest,
     source: Option<&Layout>,
 ) -> Result<Option<Response<Body>>, Refusal> {
-    if layout.shelf().size(&digest).await?.is_some() {
+    if let Some(size) = layout.shelf().size(&digest).await?
+        && layout.keep(&described(digest, size)).await?
+    {
         return Ok(Some(created(name, digest)));
     }
     let Some(source) = source else { return Ok(None) };
     match layout.adopt(source, &digest).await {
-        Ok(_) => {
-            flush(vec![layout.blob_path(&digest)]).await?;
-            Ok(Some(created(name, digest)))
-        }
+        Ok(_) => Ok(Some(created(name, digest))),
         // Deleted since, or never there: the client uploads it.
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),
@@ -76,11 +77,12 @@ pub(super) async fn mount(
 ///
 /// A manifest is kept among the blobs of a layout; as a blob it is not deleted, because its tags would lead nowhere.
 pub(super) async fn delete(layout: &Layout, digest: Digest) -> Result<Response<Body>, Refusal> {
-    if layout.manifests().await?.iter().any(|manifest| manifest.digest == digest) {
+    let alone = layout.removing().await?;
+    if layout.catalog().await?.manifest(&digest).is_some() {
         let said = format!("`{digest}` is a manifest: delete it as one");
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, said));
     }
-    layout.delete_blob(&digest).await.map_err(|error| absent(error, digest))?;
+    layout.remove_blob(&alone, &digest).await.map_err(|error| absent(error, digest))?;
     Ok(empty(StatusCode::ACCEPTED, []))
 }
 

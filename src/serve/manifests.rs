@@ -1,5 +1,7 @@
 //! Manifests and the tags that name them.
 
+use std::io;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
 use http::request::Parts;
@@ -9,7 +11,7 @@ use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
 use crate::content::{Body, Source as _};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, ErrorCode, Identifier, Manifest, MediaType, Name, ParseError, Tag};
-use crate::store::{Ingest, Layout, Started, flush};
+use crate::store::Layout;
 
 /// Whether a manifest may name blobs and manifests that its repository does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,13 +26,16 @@ pub enum References {
 /// Answers end-3: the exact bytes that were pushed, under the media type that they were pushed with, whatever `Accept`
 /// says; there are no others to choose from.
 pub(super) async fn read(layout: &Layout, identifier: &Identifier, method: &Method) -> Result<Response<Body>, Refusal> {
-    tagged(layout, identifier).await?;
+    let descriptor = resolve(layout, identifier).await?;
     if *method == Method::HEAD {
-        let descriptor = layout.resolve(identifier).await.map_err(|error| absent(error, identifier))?;
-        return Ok(found(&descriptor, Body::empty()));
+        // Whoever asks whether it is there may be about to build on it.
+        return match layout.keep(&descriptor).await? {
+            true => Ok(found(&descriptor, Body::empty())),
+            false => Err(unknown(identifier)),
+        };
     }
-    let manifest = layout.manifest(identifier).await.map_err(|error| absent(error, identifier))?;
-    Ok(found(manifest.descriptor(), Body::from_bytes(manifest.bytes().clone())))
+    let manifest = layout.shelf().blob(&descriptor).read(Manifest::MAX_READ).await;
+    Ok(found(&descriptor, Body::from_bytes(manifest.map_err(|error| absent(error, identifier))?)))
 }
 
 /// Reads the manifest that a request brings: bounded, with the digest that the path asks for.
@@ -63,24 +68,16 @@ pub(super) async fn put(
     tags: &[Tag],
     references: References,
 ) -> Result<Response<Body>, Refusal> {
+    let adding = layout.adding().await?;
     if references == References::Checked {
         check(layout, manifest).await?;
     }
-    if let Started::Ingest(ingest) = Ingest::start(layout.shelf(), manifest.descriptor()).await? {
-        // A partial of a manifest is not worth going on with.
-        let mut ingest = ingest.restart().await?;
-        ingest.write(manifest.bytes().clone()).await?;
-        ingest.commit().await?;
-    }
-    // Blobs are flushed when they are acknowledged; a name must not lead to bytes that are not on the disk.
-    flush(vec![layout.blob_path(&manifest.digest())]).await?;
-    match &identifier {
-        Identifier::Tag(tag) => layout.list(manifest.descriptor().clone(), Some(tag.clone())).await?,
-        Identifier::Digest(_) => layout.list(manifest.descriptor().clone(), None).await?,
-    }
-    for tag in tags {
-        layout.list(manifest.descriptor().clone(), Some(tag.clone())).await?;
-    }
+    let named = match identifier {
+        Identifier::Tag(tag) => vec![tag],
+        Identifier::Digest(_) => tags.to_vec(),
+    };
+    // Blobs were flushed when they were acknowledged.
+    layout.put_manifest(&adding, manifest, named, Vec::new()).await.map_err(full)?;
     let digest = manifest.digest();
     let location = (LOCATION, value(format_args!("/v2/{name}/manifests/{digest}")));
     let mut response = empty(StatusCode::CREATED, [location, (DOCKER_CONTENT_DIGEST, value(digest))]);
@@ -107,11 +104,24 @@ pub(super) async fn delete(layout: &Layout, identifier: &Identifier) -> Result<R
     Ok(empty(StatusCode::ACCEPTED, []))
 }
 
-/// A layout guesses what `latest` may mean and finds full names by their tags; a registry has the tags that it lists.
-async fn tagged(layout: &Layout, identifier: &Identifier) -> Result<(), Refusal> {
-    match identifier {
-        Identifier::Tag(tag) if !layout.tags().await?.contains(tag) => Err(unknown(identifier)),
-        _ => Ok(()),
+/// Looks a manifest up. A layout guesses what `latest` may mean and finds full names by their tags; a registry has the
+/// tags that it lists. A digest may also be that of an index's child, which other tools do not list.
+async fn resolve(layout: &Layout, identifier: &Identifier) -> Result<Descriptor, Refusal> {
+    match (layout.listed(identifier).await?, identifier) {
+        (Some(listed), _) => Ok(listed),
+        (None, Identifier::Tag(_)) => Err(unknown(identifier)),
+        (None, Identifier::Digest(_)) => layout.resolve(identifier).await.map_err(|error| absent(error, identifier)),
+    }
+}
+
+/// Says that an index has no room left, which the client can do nothing about and people can.
+fn full(error: Error) -> Refusal {
+    match error {
+        Error::Io(failure) if failure.source.kind() == io::ErrorKind::FileTooLarge => {
+            let said = "the repository lists as many manifests as its index can hold";
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Denied, said)
+        }
+        other => other.into(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::sessions::Sessions;
 use super::upload_id::UploadId;
 use crate::content::Body;
 use crate::model::{Digest, ErrorCode, Name};
-use crate::store::{Ingest, Layout, flush};
+use crate::store::{Ingest, Layout};
 
 /// Answers end-4a and end-4c: opens a session. Which algorithm its digest has is seen when it is closed.
 pub(super) async fn start(name: &Name, layout: &Layout) -> Result<Response<Body>, Refusal> {
@@ -29,11 +29,10 @@ pub(super) async fn whole(
     digest: Digest,
     body: &mut Body,
 ) -> Result<Response<Body>, Refusal> {
-    let mut ingest = Ingest::session(layout.shelf(), UploadId::random()?.session()).await?;
-    if let Err(refusal) = pour(&mut ingest, body, None).await {
-        ingest.abort().await?;
-        return Err(refusal);
-    }
+    // Nobody knows the session's name: whatever ends this request early ends the session.
+    let id = UploadId::random()?;
+    let mut ingest = Ingest::transient(layout.shelf(), id.session(), digest.algorithm()).await?;
+    pour(&mut ingest, body, None).await?;
     commit(name, layout, ingest, digest).await
 }
 
@@ -113,8 +112,7 @@ pub(super) fn created(name: &Name, digest: Digest) -> Response<Body> {
 /// Verifies, publishes and flushes: what is acknowledged survives a power cut.
 async fn commit(name: &Name, layout: &Layout, mut ingest: Ingest, digest: Digest) -> Result<Response<Body>, Refusal> {
     ingest.expect(digest).await?;
-    ingest.commit().await?;
-    flush(vec![layout.shelf().path(&digest)]).await?;
+    layout.publish(ingest).await?;
     Ok(created(name, digest))
 }
 

@@ -10,7 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, ParseError};
-use crate::store::{SessionId, Shelf, Writer};
+use crate::store::{Durability, SessionId, Shelf, Writer};
 
 /// How much may come out of one archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub(super) fn unpack(
         });
         match filled {
             Ok(()) if writer.offset() == size => {
-                let content = writer.commit()?;
+                let content = writer.commit(Durability::Later)?;
                 found.insert((content.digest, content.size));
             }
             Ok(()) => {

@@ -11,11 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::shelf::{SessionId, Shelf};
-use super::writer::{Attempt, Want, Writer};
+use super::writer::{Attempt, Durability, Want, Writer};
 use crate::content::{Blob, Body, Pushed, Seams};
 use crate::disk;
 use crate::error::Error;
-use crate::model::{Descriptor, Digest};
+use crate::model::{Algorithm, Descriptor, Digest};
 
 /// How an ingest begins.
 #[derive(Debug)]
@@ -83,7 +83,27 @@ impl Ingest {
     ///
     /// [`Error::NotFound`] where there is no such session; else as [`Ingest::start`].
     pub async fn resume(shelf: &Shelf, id: &SessionId) -> Result<Self, Error> {
-        Self::acquire(shelf, Want::Resumed(id.clone())).await?.into_session()
+        Self::resume_hashing(shelf, id, Algorithm::Sha256).await
+    }
+
+    /// Goes on as [`Ingest::resume`] does, with a session whose digest will be of another algorithm: what is written from
+    /// now on, and what is there, is then read once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::resume`].
+    pub async fn resume_hashing(shelf: &Shelf, id: &SessionId, algorithm: Algorithm) -> Result<Self, Error> {
+        Self::acquire(shelf, Want::Resumed(id.clone(), algorithm)).await?.into_session()
+    }
+
+    /// Begins a session that ends with this ingest: dropped before it is committed, it leaves nothing behind. Only a
+    /// process that is killed does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::start`].
+    pub async fn transient(shelf: &Shelf, id: &SessionId, algorithm: Algorithm) -> Result<Self, Error> {
+        Self::acquire(shelf, Want::Transient(id.clone(), algorithm)).await?.into_session()
     }
 
     /// Returns how many bytes were accepted so far; where to open the source to go on.
@@ -146,8 +166,8 @@ impl Ingest {
 
     /// Says which digest the content of a session must have, as an upload's last request does.
     ///
-    /// One of another algorithm than SHA-256 costs a second reading of the file when it is committed. An ingest that
-    /// was started with a descriptor keeps what that says.
+    /// One of another algorithm than the session was begun with (SHA-256, unless said otherwise) costs a second
+    /// reading of the file when it is committed. An ingest that was started with a descriptor keeps what that says.
     ///
     /// # Errors
     ///
@@ -170,10 +190,18 @@ impl Ingest {
     ///
     /// [`Error::Mismatch`] where the content is not what was expected; the partial is then removed.
     /// [`Error::Io`] where it cannot be published; the partial is then kept.
-    pub async fn commit(mut self) -> Result<Descriptor, Error> {
-        self.settle().await?;
-        let writer = self.into_writer()?;
-        blocking(move || writer.commit()).await
+    pub async fn commit(self) -> Result<Descriptor, Error> {
+        self.publish(Durability::Later).await
+    }
+
+    /// Commits as [`Ingest::commit`] does, and returns once the content survives a power cut: its bytes are flushed
+    /// before they get their name, and then the name is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::commit`].
+    pub async fn commit_durably(self) -> Result<Descriptor, Error> {
+        self.publish(Durability::Now).await
     }
 
     /// Throws away what was written and begins again at offset 0, still holding the lock.
@@ -198,6 +226,12 @@ impl Ingest {
         let _ = self.settle().await;
         let writer = self.into_writer()?;
         blocking(move || writer.abort()).await
+    }
+
+    async fn publish(mut self, durability: Durability) -> Result<Descriptor, Error> {
+        self.settle().await?;
+        let writer = self.into_writer()?;
+        blocking(move || writer.commit(durability)).await
     }
 
     /// Waits for the lock by asking again and again: that can be cancelled, and holds no thread meanwhile.
@@ -337,7 +371,7 @@ impl Want {
     fn path(&self, shelf: &Shelf) -> PathBuf {
         match self {
             Self::Known(expected) => shelf.partial_path(&expected.digest),
-            Self::Session(id) | Self::Resumed(id) => shelf.session_path(id),
+            Self::Session(id) | Self::Resumed(id, _) | Self::Transient(id, _) => shelf.session_path(id),
         }
     }
 }

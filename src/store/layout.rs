@@ -3,15 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::access::{Access, Purpose};
+use super::catalog::{Catalog, Remembered};
 use super::index::Index;
-use super::ingest::{blocking, fetch};
+use super::ingest::{Ingest, Started, blocking, fetch, flush};
 use super::shelf::{Naming, Shelf, missing};
 use crate::disk::{self, Lock, Mode};
 use crate::error::{Error, ParseError};
-use crate::model::{Descriptor, Digest, MediaType, Tag};
+use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
 
 /// An OCI image layout directory, version 1.0.0; cheap to clone.
 ///
@@ -21,14 +24,20 @@ use crate::model::{Descriptor, Digest, MediaType, Tag};
 /// PATH/blobs/<algorithm>/<hex>   manifests and blobs, read-only
 /// PATH/.spinreg/partial/         what is not finished
 /// PATH/.spinreg/index.lock       held while `index.json` is changed
+/// PATH/.spinreg/content.lock     shared while something is published, held alone while something is removed
+/// PATH/.spinreg/gate.lock        held while somebody waits to remove
 /// ```
 ///
 /// Layouts of other tools are read as they are, and what we do not know in their `index.json` is kept. Several
 /// processes may use one layout at a time.
+///
+/// Content is flushed before `index.json` names it, and `index.json` is replaced as a whole, flushed as well: whatever
+/// the moment at which a process is killed or the power fails, what was listed is there.
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: Arc<Path>,
     shelf: Shelf,
+    remembered: Remembered,
 }
 
 impl Layout {
@@ -75,26 +84,37 @@ impl Layout {
         self.shelf.path(digest)
     }
 
-    /// Returns the tags, sorted by their bytes. One reading of `index.json`.
+    /// Returns the tags, sorted by their bytes. One reading of `index.json`, if it has changed since the last one.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] or [`Error::Parse`] where `index.json` cannot be read.
     pub async fn tags(&self) -> Result<Vec<Tag>, Error> {
-        let mut tags: Vec<Tag> = self.index().await?.tags().map(|(tag, _)| tag).collect();
-        tags.sort();
-        tags.dedup();
-        Ok(tags)
+        Ok(self.catalog().await?.tags().map(|(tag, _)| tag.clone()).collect())
     }
 
-    /// Returns every manifest that is listed, tagged or not, each once. One reading of `index.json`.
+    /// Returns every manifest that is listed, tagged or not, each once. Costs what [`Layout::tags`] does.
     ///
     /// # Errors
     ///
     /// As [`Layout::tags`].
     pub async fn manifests(&self) -> Result<Vec<Descriptor>, Error> {
-        let mut seen = std::collections::HashSet::new();
-        Ok(self.index().await?.descriptors().filter(|entry| seen.insert(entry.digest)).collect())
+        Ok(self.catalog().await?.manifests().to_vec())
+    }
+
+    /// Returns the entry that bears this very name, or lists the manifest of this digest. Unlike
+    /// [`resolve`](crate::content::Source::resolve) it guesses nothing, and does not look whether the manifest is there.
+    /// Costs what [`Layout::tags`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layout::tags`].
+    pub async fn listed(&self, id: &Identifier) -> Result<Option<Descriptor>, Error> {
+        let catalog = self.catalog().await?;
+        Ok(match id {
+            Identifier::Tag(tag) => catalog.tag(tag).cloned(),
+            Identifier::Digest(digest) => catalog.manifest(digest).cloned(),
+        })
     }
 
     /// Points `tag` to a manifest that is there. `index.json` is replaced durably, unless nothing changes.
@@ -103,10 +123,11 @@ impl Layout {
     ///
     /// [`Error::NotFound`] where the manifest's blob is not there; else as [`Layout::tags`].
     pub async fn tag(&self, tag: &Tag, manifest: &Descriptor) -> Result<(), Error> {
+        let adding = self.adding().await?;
         if !self.shelf.has(manifest).await? {
             return Err(missing(format!("manifest `{}`", manifest.digest), &self.root));
         }
-        self.list(manifest.clone(), Some(tag.clone())).await
+        self.list(&adding, manifest.clone(), vec![tag.clone()]).await
     }
 
     /// Takes a tag away. What it named stays, listed without it.
@@ -122,40 +143,37 @@ impl Layout {
             },
         )
         .await
+        .map(drop)
     }
 
     /// Removes a manifest, with every tag that names it; the blobs below it stay.
+    ///
+    /// Waits until nobody publishes anything. First it is not listed any more, and then its file goes.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] where it is neither listed nor there; else as [`Layout::tags`].
     pub async fn delete_manifest(&self, digest: &Digest) -> Result<(), Error> {
+        let _alone = self.removing().await?;
         let (layout, digest) = (self.clone(), *digest);
-        self.edit(move |index| {
-            let listed = index.remove(&digest);
-            let removed = layout.remove_file(&digest)?;
-            let what = || missing(format!("manifest `{digest}`"), &layout.root);
-            if listed || removed { Ok(listed) } else { Err(what()) }
-        })
-        .await
+        let listed = self.edit(move |index| Ok(index.remove(&digest))).await?;
+        let removed = blocking(move || layout.remove_file(&digest)).await?;
+        if listed || removed { Ok(()) } else { Err(missing(format!("manifest `{digest}`"), &self.root)) }
     }
 
-    /// Removes a blob. Nothing keeps manifests from needing it: the caller knows.
+    /// Removes a blob. Nothing keeps manifests from needing it: the caller knows. Waits until nobody publishes anything.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] where it is not there; [`Error::Io`].
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
-        let (layout, digest) = (self.clone(), *digest);
-        blocking(move || match layout.remove_file(&digest)? {
-            true => Ok(()),
-            false => Err(missing(format!("blob `{digest}`"), &layout.root)),
-        })
-        .await
+        let alone = self.removing().await?;
+        self.remove_blob(&alone, digest).await
     }
 
     /// Takes a blob over from another layout and returns its size: by a hard link where the file system has them,
-    /// else by a verified copy. Blobs are read-only, so that sharing one does no harm.
+    /// else by a verified copy. Blobs are read-only, so that sharing one does no harm. What this returns survives a power
+    /// cut.
     ///
     /// # Errors
     ///
@@ -166,19 +184,103 @@ impl Layout {
             return Err(missing(format!("blob `{digest}`"), &other.root));
         };
         let descriptor = Descriptor::new(MediaType::OCTET_STREAM, *digest, size);
-        if self.shelf.has(&descriptor).await? {
+        if self.keep(&descriptor).await? {
             return Ok(size);
         }
+        let adding = self.adding().await?;
         let (from, to) = (other.blob_path(digest), self.blob_path(digest));
         let linked = blocking(move || {
-            to.parent().map_or(Ok(()), disk::create_dirs)?;
-            disk::link(&from, &to)
+            to.parent().map_or(Ok(()), disk::create_dirs_durably)?;
+            disk::link(&from, &to)?;
+            disk::touch(&to)?;
+            disk::flush(&[to])
         });
-        match linked.await {
-            Ok(()) => Ok(size),
+        let linked = linked.await;
+        drop(adding);
+        if linked.is_err() {
             // Another file system, or one without links.
-            Err(_) => fetch(&self.shelf, &other.shelf.blob(&descriptor)).await.map(|_| size),
+            fetch(&self.shelf, &other.shelf.blob(&descriptor)).await?;
+            flush(vec![self.blob_path(digest)]).await?;
         }
+        Ok(size)
+    }
+
+    /// Returns what `index.json` lists.
+    pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
+        let (remembered, path) = (self.remembered.clone(), self.index_path());
+        blocking(move || remembered.read(&path)).await
+    }
+
+    /// Waits for the right to publish something, with others who do.
+    pub(crate) async fn adding(&self) -> Result<Access, Error> {
+        Access::gain(self.private(), Purpose::Add, self.shelf.patience()).await
+    }
+
+    /// Waits for the right to remove something: nobody publishes or removes anything meanwhile.
+    pub(crate) async fn removing(&self) -> Result<Access, Error> {
+        Access::gain(self.private(), Purpose::Remove, self.shelf.patience()).await
+    }
+
+    /// Says whether a blob is there, for somebody who is going to rely on it: it counts as new from now on, so that
+    /// collecting garbage leaves it alone until what needs it is listed.
+    pub(crate) async fn keep(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        let (shelf, digest, size) = (self.shelf.clone(), descriptor.digest, descriptor.size);
+        let path = shelf.path(&digest);
+        let old = blocking(move || Ok(shelf.holds(&digest, size)?.then(|| disk::is_older(&path, RENEWAL))));
+        match old.await? {
+            None => return Ok(false),
+            Some(false) => return Ok(true),
+            Some(true) => {}
+        }
+        let _adding = match self.adding().await {
+            // Where nothing can be written nothing is collected, either.
+            Err(Error::Io(failure)) if is_read_only(failure.source.kind()) => return Ok(true),
+            access => access?,
+        };
+        let (shelf, path) = (self.shelf.clone(), self.shelf.path(&digest));
+        blocking(move || match shelf.holds(&digest, size)? {
+            true => disk::touch(&path).map(|()| true),
+            false => Ok(false),
+        })
+        .await
+    }
+
+    /// Gives an upload that was verified its name. What this returns survives a power cut.
+    pub(crate) async fn publish(&self, ingest: Ingest) -> Result<Descriptor, Error> {
+        let _adding = self.adding().await?;
+        ingest.commit_durably().await
+    }
+
+    /// Stores a manifest's exact bytes, flushes them together with `files`, and lists it under all of `tags` at once.
+    pub(crate) async fn put_manifest(
+        &self,
+        adding: &Access,
+        manifest: &Manifest,
+        tags: Vec<Tag>,
+        mut files: Vec<PathBuf>,
+    ) -> Result<(), Error> {
+        match Ingest::start(&self.shelf, manifest.descriptor()).await? {
+            Started::Ingest(ingest) => {
+                // Manifests are small: a partial of one is not worth going on with.
+                let mut ingest = ingest.restart().await?;
+                ingest.write(manifest.bytes().clone()).await?;
+                ingest.commit_durably().await?;
+            }
+            // Whoever has put it there may not have flushed it yet.
+            Started::Exists => files.push(self.blob_path(&manifest.digest())),
+        }
+        flush(files).await?;
+        self.list(adding, manifest.descriptor().clone(), tags).await
+    }
+
+    /// Removes a blob's file.
+    pub(crate) async fn remove_blob(&self, _alone: &Access, digest: &Digest) -> Result<(), Error> {
+        let (layout, digest) = (self.clone(), *digest);
+        blocking(move || match layout.remove_file(&digest)? {
+            true => Ok(()),
+            false => Err(missing(format!("blob `{digest}`"), &layout.root)),
+        })
+        .await
     }
 
     /// Reads `index.json`; one that is not there has no entries.
@@ -187,21 +289,29 @@ impl Layout {
         blocking(move || read_index(&path)).await
     }
 
-    /// Lists a manifest in `index.json`.
-    pub(crate) async fn list(&self, manifest: Descriptor, tag: Option<Tag>) -> Result<(), Error> {
-        self.edit(move |index| Ok(index.list(&manifest, tag.as_ref()))).await
+    /// Lists a manifest in `index.json` under all of `tags`.
+    async fn list(&self, _adding: &Access, manifest: Descriptor, tags: Vec<Tag>) -> Result<(), Error> {
+        let listed = self.edit(move |index| {
+            let untagged = index.list(&manifest, None);
+            Ok(tags.iter().fold(untagged, |changed, tag| index.list(&manifest, Some(tag)) || changed))
+        });
+        listed.await.map(drop)
     }
 
-    /// Changes `index.json` under its lock, where `change` says that there is a change.
-    async fn edit(&self, change: impl FnOnce(&mut Index) -> Result<bool, Error> + Send + 'static) -> Result<(), Error> {
+    /// Changes `index.json` under its lock, where `change` says that there is a change; returns that.
+    pub(super) async fn edit(
+        &self,
+        change: impl FnOnce(&mut Index) -> Result<bool, Error> + Send + 'static,
+    ) -> Result<bool, Error> {
         let layout = self.clone();
         blocking(move || {
             let _lock = layout.lock()?;
             let mut index = read_index(&layout.index_path())?;
-            match change(&mut index)? {
-                true => layout.replace_index(&index.to_bytes()),
-                false => Ok(()),
+            let changed = change(&mut index)?;
+            if changed {
+                layout.replace_index(&index.to_bytes())?;
             }
+            Ok(changed)
         })
         .await
     }
@@ -218,7 +328,7 @@ impl Layout {
 
     fn at(root: PathBuf) -> Self {
         let shelf = Shelf::new(root.join("blobs"), root.join(PRIVATE).join("partial"), Naming::Folders, Mode::ReadOnly);
-        Self { root: root.into(), shelf }
+        Self { root: root.into(), shelf, remembered: Remembered::default() }
     }
 
     fn make(&self) -> Result<(), Error> {
@@ -226,6 +336,7 @@ impl Layout {
             Err(Error::NotFound(_)) => {}
             known => return known,
         }
+        disk::create_dirs_durably(&self.root)?;
         let _lock = self.lock()?;
         if !self.index_path().exists() {
             disk::replace(&self.index_path(), &Index::new().to_bytes(), Mode::Shared)?;
@@ -236,9 +347,14 @@ impl Layout {
     }
 
     fn lock(&self) -> Result<Lock, Error> {
-        let private = self.root.join(PRIVATE);
+        let private = self.private();
         disk::create_dirs(&private)?;
         Lock::exclusive(&private.join("index.lock"))
+    }
+
+    /// Returns our own folder in it.
+    pub(super) fn private(&self) -> PathBuf {
+        self.root.join(PRIVATE)
     }
 
     fn index_path(&self) -> PathBuf {
@@ -248,8 +364,11 @@ impl Layout {
     /// Removes a blob's file and says whether there was one.
     fn remove_file(&self, digest: &Digest) -> Result<bool, Error> {
         let path = self.blob_path(digest);
-        let present = path.is_file();
-        disk::remove_if_present(&path).map(|()| present)
+        if !path.is_file() {
+            return Ok(false);
+        }
+        disk::remove_if_present(&path)?;
+        path.parent().map_or(Ok(()), disk::sync_dir).map(|()| true)
     }
 }
 
@@ -277,10 +396,17 @@ fn read_index(path: &Path) -> Result<Index, Error> {
     }
 }
 
+fn is_read_only(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 const VERSION_FILE: &str = "oci-layout";
 
 /// Our own folder inside a layout; other tools pass over it.
 const PRIVATE: &str = ".spinreg";
+
+/// How old content may be that is asked for and not touched: a second look costs no writing.
+const RENEWAL: Duration = Duration::from_secs(60);
 
 /// How large an `oci-layout` file is read, in bytes: it has one line.
 const MAX_VERSION: u64 = 4 << 10;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::ingest::{Ingest, Started, fetch, flush};
+use super::ingest::fetch;
 use super::layout::Layout;
 use super::shelf::missing;
 use crate::content::{Blob, Pushed, Source, Target};
@@ -16,12 +16,7 @@ impl Source for Layout {
     /// end in the tag, which podman and docker write, are found as well, and `latest` is also the only entry of an
     /// index without names.
     async fn resolve(&self, id: &Identifier) -> Result<Descriptor, Error> {
-        let index = self.index().await?;
-        let listed = match id {
-            Identifier::Tag(tag) => index.find(tag),
-            Identifier::Digest(digest) => index.entry(digest),
-        };
-        match (listed, id) {
+        match (self.meant(id).await?, id) {
             (Some(listed), _) if self.shelf().has(&listed).await? => Ok(listed),
             (None, Identifier::Digest(digest)) => Ok(self.unlisted(digest).await?.descriptor().clone()),
             _ => Err(self.no_manifest(id)),
@@ -29,12 +24,7 @@ impl Source for Layout {
     }
 
     async fn manifest(&self, id: &Identifier) -> Result<Manifest, Error> {
-        let index = self.index().await?;
-        let listed = match id {
-            Identifier::Tag(tag) => index.find(tag),
-            Identifier::Digest(digest) => index.entry(digest),
-        };
-        match (listed, id) {
+        match (self.meant(id).await?, id) {
             (Some(listed), _) if self.shelf().size(&listed.digest).await?.is_some() => {
                 let bytes = self.shelf().blob(&listed).read(Manifest::MAX_READ).await?;
                 Ok(Manifest::parse_named(bytes, Some(listed.media_type), listed.digest)?)
@@ -50,7 +40,8 @@ impl Source for Layout {
 }
 
 impl Target for Layout {
-    /// Looks at files alone: one per blob, and the manifests are read.
+    /// Looks at files alone: one per blob, and the manifests are read. What is there counts as new from now on: whoever
+    /// asks is going to build on it.
     async fn exists(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         let mut left = vec![descriptor.clone()];
         let mut seen = HashSet::new();
@@ -58,7 +49,10 @@ impl Target for Layout {
             if !seen.insert(descriptor.digest) {
                 continue;
             }
-            if !self.shelf().has(&descriptor).await? {
+            // A manifest that is kept keeps what is below it; the first one looked at is the one that was asked for.
+            let there =
+                if seen.len() == 1 { self.keep(&descriptor).await? } else { self.shelf().has(&descriptor).await? };
+            if !there {
                 return Ok(false);
             }
             if descriptor.media_type.is_manifest() {
@@ -80,32 +74,37 @@ impl Target for Layout {
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-        fetch(self.shelf(), blob).await
+        match self.keep(blob.descriptor()).await? {
+            true => Ok(Pushed::Existed),
+            false => fetch(self.shelf(), blob).await,
+        }
     }
 
     /// Stores the exact bytes, flushes them and the blobs together, and then lists the manifest in `index.json`.
     ///
     /// The blobs of an image must be there; the manifests of an index need not be, so that a part of one can be kept.
     async fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
-        let mut files = vec![self.blob_path(&manifest.digest())];
+        let adding = self.adding().await?;
+        let mut files = Vec::new();
         for blob in manifest.blobs().filter(|blob| !is_elsewhere(blob)) {
             if !self.shelf().has(blob).await? {
                 return Err(missing(format!("blob `{}`", blob.digest), self.root()));
             }
             files.push(self.blob_path(&blob.digest));
         }
-        if let Started::Ingest(ingest) = Ingest::start(self.shelf(), manifest.descriptor()).await? {
-            // Manifests are small: a partial of one is not worth going on with.
-            let mut ingest = ingest.restart().await?;
-            ingest.write(manifest.bytes().clone()).await?;
-            ingest.commit().await?;
-        }
-        flush(files).await?;
-        self.list(manifest.descriptor().clone(), tag.cloned()).await
+        self.put_manifest(&adding, manifest, tag.cloned().into_iter().collect(), files).await
     }
 }
 
 impl Layout {
+    /// Returns the entry that is meant: the exact name first, and then what other tools write for it.
+    async fn meant(&self, id: &Identifier) -> Result<Option<Descriptor>, Error> {
+        match (self.listed(id).await?, id) {
+            (None, Identifier::Tag(tag)) => Ok(self.index().await?.find(tag)),
+            (listed, _) => Ok(listed),
+        }
+    }
+
     /// Reads a manifest that `index.json` does not list: the child of an index, or what another tool has left.
     async fn unlisted(&self, digest: &Digest) -> Result<Manifest, Error> {
         let absent = || self.no_manifest(&Identifier::Digest(*digest));

@@ -4,6 +4,8 @@
 //! through it; a [`Shelf`] says where blobs stand and where they grow until then; [`Layout`] is an OCI image layout
 //! directory, as [`Source`](crate::content::Source) and [`Target`](crate::content::Target).
 
+mod access;
+mod catalog;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,4 +25,4 @@ pub use layout::Layout;
 pub(crate) use shelf::missing;
 pub use shelf::{Naming, SessionId, Shelf};
 #[cfg(feature = "spin")]
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Durability, Writer};

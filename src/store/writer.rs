@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::shelf::{SessionId, Shelf, missing};
 use crate::content::Verifier;
@@ -21,7 +22,13 @@ pub(crate) struct Writer {
     path: PathBuf,
     file: File,
     check: Check,
+    /// Takes the partial away unless it was published.
+    scrap: Option<Scrap>,
 }
+
+/// A file that is removed when this is dropped.
+#[derive(Debug)]
+struct Scrap(PathBuf);
 
 /// What is to be written.
 #[derive(Clone, Debug)]
@@ -30,8 +37,19 @@ pub(crate) enum Want {
     Known(Box<Descriptor>),
     /// Content whose digest comes later; the session may exist or not.
     Session(SessionId),
-    /// Content whose digest comes later, in a session that must exist.
-    Resumed(SessionId),
+    /// Content whose digest comes later, probably of this algorithm, in a session that must exist.
+    Resumed(SessionId, Algorithm),
+    /// Content whose digest comes later, of this algorithm, in a session that is over when the writer is dropped.
+    Transient(SessionId, Algorithm),
+}
+
+/// When finished content has to survive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Once somebody flushes it, together with others.
+    Later,
+    /// At once: the bytes before they get their name, the name before anybody is told.
+    Now,
 }
 
 /// What came of one attempt to lock the partial.
@@ -60,11 +78,11 @@ impl Writer {
         let path = match want {
             Want::Known(expected) if shelf.holds(&expected.digest, expected.size)? => return Ok(Attempt::Exists),
             Want::Known(expected) => shelf.partial_path(&expected.digest),
-            Want::Session(id) | Want::Resumed(id) => shelf.session_path(id),
+            Want::Session(id) | Want::Resumed(id, _) | Want::Transient(id, _) => shelf.session_path(id),
         };
         // Each round in vain means that somebody else has just committed or aborted.
         for _ in 0..ROUNDS {
-            let file = match open(&path, matches!(want, Want::Resumed(_)))? {
+            let file = match open(&path, matches!(want, Want::Resumed(..)))? {
                 Opened::Absent => {
                     return Err(missing(format!("session `{}`", session_name(want)), shelf.partials()));
                 }
@@ -91,7 +109,8 @@ impl Writer {
                 discard(&file, &path)?;
                 return Ok(Attempt::Exists);
             }
-            let mut writer = Self { shelf: shelf.clone(), path, file, check: Check::new(want) };
+            let scrap = matches!(want, Want::Transient(..)).then(|| Scrap(path.clone()));
+            let mut writer = Self { shelf: shelf.clone(), path, file, check: Check::new(want), scrap };
             writer.rehash()?;
             return Ok(Attempt::Locked(Box::new(writer)));
         }
@@ -174,8 +193,8 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Mismatch`], the partial is then gone; [`Error::Io`].
-    pub(crate) fn commit(self) -> Result<Descriptor, Error> {
-        let Self { shelf, path, mut file, check } = self;
+    pub(crate) fn commit(self, durability: Durability) -> Result<Descriptor, Error> {
+        let Self { shelf, path, mut file, check, scrap } = self;
         let (expected, outcome) = match check {
             Check::Known(verifier) => (verifier.expected().clone(), verifier.finish()),
             Check::Later { digester, seen, expected } => {
@@ -194,13 +213,24 @@ impl Writer {
             discard(&file, &path)?;
             return Err(Verifier::blame(&expected, actual, Place::Unknown));
         }
+        // Its age, to whoever looks for what nobody needs, begins now. Not every file system tells.
+        let _ = file.set_modified(SystemTime::now());
+        if durability == Durability::Now {
+            file.sync_all().map_err(|error| Error::io("flush", &path, error))?;
+        }
         let target = shelf.path(&expected.digest);
         match disk::publish(&path, &target, shelf.mode()) {
             Err(Error::Io(failure)) if failure.source.kind() == io::ErrorKind::NotFound => {
-                target.parent().map_or(Ok(()), disk::create_dirs)?;
+                target.parent().map_or(Ok(()), disk::create_dirs_durably)?;
                 disk::publish(&path, &target, shelf.mode())?;
             }
             other => other?,
+        }
+        if let Some(scrap) = scrap {
+            scrap.keep();
+        }
+        if let (Durability::Now, Some(directory)) = (durability, target.parent()) {
+            disk::sync_dir(directory)?;
         }
         Ok(expected)
     }
@@ -236,14 +266,30 @@ impl Writer {
     }
 }
 
+impl Scrap {
+    /// Leaves the file where it is.
+    fn keep(mut self) {
+        self.0 = PathBuf::new();
+    }
+}
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            // Whoever looks for stale partials finds what stays.
+            let _ = disk::remove_if_present(&self.0);
+        }
+    }
+}
+
 impl Check {
     fn new(want: &Want) -> Self {
-        match want {
-            Want::Known(expected) => Self::Known(Box::new(Verifier::new(expected))),
-            Want::Session(_) | Want::Resumed(_) => {
-                Self::Later { digester: Box::new(Digester::new(Algorithm::Sha256)), seen: 0, expected: None }
-            }
-        }
+        let algorithm = match want {
+            Want::Known(expected) => return Self::Known(Box::new(Verifier::new(expected))),
+            Want::Session(_) => Algorithm::Sha256,
+            Want::Resumed(_, algorithm) | Want::Transient(_, algorithm) => *algorithm,
+        };
+        Self::Later { digester: Box::new(Digester::new(algorithm)), seen: 0, expected: None }
     }
 
     fn update(&mut self, bytes: &[u8]) {
@@ -347,7 +393,7 @@ fn read_pieces(file: &mut File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
 fn session_name(want: &Want) -> &str {
     match want {
         Want::Known(_) => "",
-        Want::Session(id) | Want::Resumed(id) => id.as_str(),
+        Want::Session(id) | Want::Resumed(id, _) | Want::Transient(id, _) => id.as_str(),
     }
 }
 
