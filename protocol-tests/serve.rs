@@ -4,6 +4,7 @@ mod content;
 mod deletion;
 mod hostile;
 mod http;
+mod semantics;
 mod uploads;
 
 use std::path::Path;
@@ -29,7 +30,10 @@ impl Served {
     }
 
     async fn with(root: &Path, references: References) -> Self {
-        let registry = Registry::open(root).await.expect("a directory").with_references(references);
+        Self::serving(Registry::open(root).await.expect("a directory").with_references(references)).await
+    }
+
+    async fn serving(registry: Registry) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let noted = lines.clone();
         let mut options = ServerOptions::default();

@@ -19,6 +19,10 @@ pub enum Mode {
     ReadOnly,
 }
 
+/// How the names of files begin that [`replace`] has not finished: what begins like this and is old was left by a process
+/// that was killed.
+pub const TEMPORARY: &str = ".spinreg-";
+
 /// Makes `path` and what is missing above it.
 ///
 /// # Errors
@@ -64,7 +68,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     create_dirs(directory)?;
     // `tempfile` creates with mode 0600, so that a secret is never readable by others, not even for a moment.
     let failed = |error| Error::io("write", path, error);
-    let mut file = tempfile::Builder::new().prefix(".spinreg-").tempfile_in(directory).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     let permissions = permissions(file.path(), mode)?;
     file.as_file().set_permissions(permissions).map_err(failed)?;

@@ -5,17 +5,16 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::range::{Wanted, wanted};
-use super::repositories::described;
+use super::repositories::{Repository, described};
 use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
 use super::uploads::created;
 use crate::content::Body;
 use crate::error::Error;
 use crate::model::{Digest, ErrorCode, MediaType, Name};
-use crate::store::Layout;
 
 /// Answers end-2: a blob, or the part of it that `Range` asks for, streamed from its file.
-pub(super) async fn read(layout: &Layout, digest: Digest, parts: &Parts) -> Result<Response<Body>, Refusal> {
-    let Some(size) = layout.shelf().size(&digest).await? else { return Err(unknown(digest)) };
+pub(super) async fn read(repository: &Repository, digest: Digest, parts: &Parts) -> Result<Response<Body>, Refusal> {
+    let Some(size) = repository.shelf().size(&digest).await? else { return Err(unknown(digest)) };
     // Ranges of a `HEAD` mean nothing (RFC 9110, section 14.2).
     let header = if parts.method == Method::GET { parts.headers.get(RANGE) } else { None };
     // Text that is no text asks for no range that we know.
@@ -31,10 +30,10 @@ pub(super) async fn read(layout: &Layout, digest: Digest, parts: &Parts) -> Resu
     };
     let body = match parts.method {
         // Whoever asks whether it is there may be about to build on it.
-        Method::HEAD if layout.keep(&described(digest, size)).await? => Body::empty(),
+        Method::HEAD if repository.keep(&described(digest, size)).await? => Body::empty(),
         Method::HEAD => return Err(unknown(digest)),
         _ => {
-            let opened = layout.shelf().blob(&described(digest, size)).open(first).await;
+            let opened = repository.shelf().blob(&described(digest, size)).open(first).await;
             opened.map_err(|error| absent(error, digest))?.take(length)
         }
     };
@@ -55,17 +54,17 @@ pub(super) async fn read(layout: &Layout, digest: Digest, parts: &Parts) -> Resu
 /// Answers end-11, if `source` has the blob: it is linked into the repository and no byte is copied.
 pub(super) async fn mount(
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     digest: Digest,
-    source: Option<&Layout>,
+    source: Option<&Repository>,
 ) -> Result<Option<Response<Body>>, Refusal> {
-    if let Some(size) = layout.shelf().size(&digest).await?
-        && layout.keep(&described(digest, size)).await?
+    if let Some(size) = repository.shelf().size(&digest).await?
+        && repository.keep(&described(digest, size)).await?
     {
         return Ok(Some(created(name, digest)));
     }
     let Some(source) = source else { return Ok(None) };
-    match layout.adopt(source, &digest).await {
+    match repository.adopt(source, &digest).await {
         Ok(_) => Ok(Some(created(name, digest))),
         // Deleted since, or never there: the client uploads it.
         Err(Error::NotFound(_)) => Ok(None),
@@ -76,13 +75,13 @@ pub(super) async fn mount(
 /// Answers end-10: the blob goes, from this repository alone.
 ///
 /// A manifest is kept among the blobs of a layout; as a blob it is not deleted, because its tags would lead nowhere.
-pub(super) async fn delete(layout: &Layout, digest: Digest) -> Result<Response<Body>, Refusal> {
-    let alone = layout.removing().await?;
-    if layout.catalog().await?.manifest(&digest).is_some() {
+pub(super) async fn delete(repository: &Repository, digest: Digest) -> Result<Response<Body>, Refusal> {
+    let alone = repository.removing().await?;
+    if repository.catalog().await?.manifest(&digest).is_some() {
         let said = format!("`{digest}` is a manifest: delete it as one");
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, said));
     }
-    layout.remove_blob(&alone, &digest).await.map_err(|error| absent(error, digest))?;
+    repository.remove_blob(&alone, &digest).await.map_err(|error| absent(error, digest))?;
     Ok(empty(StatusCode::ACCEPTED, []))
 }
 

@@ -7,11 +7,11 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
+use super::repositories::Repository;
 use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
 use crate::content::{Body, Source as _};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, ErrorCode, Identifier, Manifest, MediaType, Name, ParseError, Tag};
-use crate::store::Layout;
 
 /// Whether a manifest may name blobs and manifests that its repository does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,16 +25,20 @@ pub enum References {
 
 /// Answers end-3: the exact bytes that were pushed, under the media type that they were pushed with, whatever `Accept`
 /// says; there are no others to choose from.
-pub(super) async fn read(layout: &Layout, identifier: &Identifier, method: &Method) -> Result<Response<Body>, Refusal> {
-    let descriptor = resolve(layout, identifier).await?;
+pub(super) async fn read(
+    repository: &Repository,
+    identifier: &Identifier,
+    method: &Method,
+) -> Result<Response<Body>, Refusal> {
+    let descriptor = resolve(repository, identifier).await?;
     if *method == Method::HEAD {
         // Whoever asks whether it is there may be about to build on it.
-        return match layout.keep(&descriptor).await? {
+        return match repository.keep(&descriptor).await? {
             true => Ok(found(&descriptor, Body::empty())),
             false => Err(unknown(identifier)),
         };
     }
-    let manifest = layout.shelf().blob(&descriptor).read(Manifest::MAX_READ).await;
+    let manifest = repository.shelf().blob(&descriptor).read(Manifest::MAX_READ).await;
     Ok(found(&descriptor, Body::from_bytes(manifest.map_err(|error| absent(error, identifier))?)))
 }
 
@@ -62,22 +66,23 @@ pub(super) async fn receive(identifier: &Identifier, parts: &Parts, body: &mut B
 /// Answers end-7: takes the manifest and points tags to it.
 pub(super) async fn put(
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     manifest: &Manifest,
     identifier: Identifier,
     tags: &[Tag],
     references: References,
 ) -> Result<Response<Body>, Refusal> {
-    let adding = layout.adding().await?;
+    let adding = repository.adding().await?;
     if references == References::Checked {
-        check(layout, manifest).await?;
+        check(repository, manifest).await?;
     }
     let named = match identifier {
         Identifier::Tag(tag) => vec![tag],
         Identifier::Digest(_) => tags.to_vec(),
     };
     // Blobs were flushed when they were acknowledged.
-    layout.put_manifest(&adding, manifest, named, Vec::new()).await.map_err(full)?;
+    repository.put_manifest(&adding, manifest, named, Vec::new()).await.map_err(full)?;
+    repository.referrals().note(manifest);
     let digest = manifest.digest();
     let location = (LOCATION, value(format_args!("/v2/{name}/manifests/{digest}")));
     let mut response = empty(StatusCode::CREATED, [location, (DOCKER_CONTENT_DIGEST, value(digest))]);
@@ -91,12 +96,12 @@ pub(super) async fn put(
 }
 
 /// Answers end-9: a tag goes alone, a manifest takes its tags with it.
-pub(super) async fn delete(layout: &Layout, identifier: &Identifier) -> Result<Response<Body>, Refusal> {
+pub(super) async fn delete(repository: &Repository, identifier: &Identifier) -> Result<Response<Body>, Refusal> {
     let gone = match identifier {
-        Identifier::Tag(tag) => layout.delete_tag(tag).await,
+        Identifier::Tag(tag) => repository.delete_tag(tag).await,
         // What is a blob and no manifest is not deleted by this name.
-        Identifier::Digest(digest) => match layout.resolve(identifier).await {
-            Ok(_) => layout.delete_manifest(digest).await,
+        Identifier::Digest(digest) => match repository.resolve(identifier).await {
+            Ok(_) => repository.delete_manifest(digest).await,
             Err(error) => Err(error),
         },
     };
@@ -106,11 +111,13 @@ pub(super) async fn delete(layout: &Layout, identifier: &Identifier) -> Result<R
 
 /// Looks a manifest up. A layout guesses what `latest` may mean and finds full names by their tags; a registry has the
 /// tags that it lists. A digest may also be that of an index's child, which other tools do not list.
-async fn resolve(layout: &Layout, identifier: &Identifier) -> Result<Descriptor, Refusal> {
-    match (layout.listed(identifier).await?, identifier) {
+async fn resolve(repository: &Repository, identifier: &Identifier) -> Result<Descriptor, Refusal> {
+    match (repository.listed(identifier).await?, identifier) {
         (Some(listed), _) => Ok(listed),
         (None, Identifier::Tag(_)) => Err(unknown(identifier)),
-        (None, Identifier::Digest(_)) => layout.resolve(identifier).await.map_err(|error| absent(error, identifier)),
+        (None, Identifier::Digest(_)) => {
+            repository.resolve(identifier).await.map_err(|error| absent(error, identifier))
+        }
     }
 }
 
@@ -125,9 +132,9 @@ fn full(error: Error) -> Refusal {
     }
 }
 
-async fn check(layout: &Layout, manifest: &Manifest) -> Result<(), Refusal> {
+async fn check(repository: &Repository, manifest: &Manifest) -> Result<(), Refusal> {
     for needed in manifest.blobs().filter(|blob| blob.urls.is_empty()).chain(manifest.manifests()) {
-        if !layout.shelf().has(needed).await? {
+        if !repository.shelf().has(needed).await? {
             let said = format!("the repository does not have `{}`, which the manifest names", needed.digest);
             return Err(Refusal::bad(ErrorCode::ManifestBlobUnknown, said));
         }

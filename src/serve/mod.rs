@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod idle;
 mod manifests;
 mod range;
+mod referrals;
 mod referrers;
 mod registry;
 mod repositories;

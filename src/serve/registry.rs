@@ -8,7 +8,8 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::manifests::References;
-use super::repositories::Repositories;
+use super::referrers::Question;
+use super::repositories::{Repositories, Repository};
 use super::respond::Refusal;
 use super::route::{Route, route};
 use super::server::Handler;
@@ -17,14 +18,13 @@ use super::{blobs, manifests, referrers, tags, uploads};
 use crate::content::Body;
 use crate::error::Error;
 use crate::model::{ErrorCode, Name};
-use crate::store::Layout;
 
 /// A registry over a directory: every repository is an OCI image layout directory in it; cheap to clone.
 ///
 /// Repository `team/app` is the layout `<root>/team/app`. A component of a name that is called like something inside a
 /// layout (`blobs`, `index.json`, `oci-layout`) gets a `_` before it: `team/blobs` is `<root>/team/_blobs`.
 ///
-/// Other processes may read the layouts at any time, and change them as this crate's [`Layout`] does.
+/// Other processes may read the layouts at any time, and change them as this crate's [`Layout`](crate::store::Layout) does.
 #[derive(Clone, Debug)]
 pub struct Registry {
     repositories: Repositories,
@@ -82,28 +82,30 @@ impl Registry {
             Route::Blob { name, digest } => blobs::read(&self.existing(&name).await?, digest, parts).await,
             Route::DeleteBlob { name, digest } => blobs::delete(&self.existing(&name).await?, digest).await,
             Route::Mount { name, digest, from } => {
-                let layout = self.repositories.create(&name).await?;
+                let repository = self.repositories.create(&name).await?;
                 let source = match &from {
                     Some(from) => self.repositories.existing(from).await?,
-                    None => self.repositories.find(digest).await?,
+                    None => self.repositories.find(digest, |_| true).await?,
                 };
-                match blobs::mount(&name, &layout, digest, source.as_ref()).await? {
+                match blobs::mount(&name, &repository, digest, source.as_ref()).await? {
                     Some(mounted) => Ok(mounted),
-                    None => uploads::start(&name, &layout).await,
+                    None => uploads::start(&name, &repository, Some(digest.algorithm())).await,
                 }
             }
-            Route::StartUpload { name } => uploads::start(&name, &self.repositories.create(&name).await?).await,
+            Route::StartUpload { name, algorithm } => {
+                uploads::start(&name, &self.repositories.create(&name).await?, algorithm).await
+            }
             Route::PushBlob { name, digest } => {
                 uploads::whole(&name, &self.repositories.create(&name).await?, digest, body).await
             }
             Route::UploadStatus { name, id } => uploads::status(&name, &self.existing(&name).await?, &id).await,
-            Route::Append { name, id } => {
-                let layout = self.existing(&name).await?;
-                uploads::append(&self.sessions, &name, &layout, &id, parts, body).await
+            Route::Append { name, id, algorithm } => {
+                let repository = self.existing(&name).await?;
+                uploads::append(&self.sessions, &name, &repository, &id, algorithm, parts, body).await
             }
             Route::Finish { name, id, digest } => {
-                let layout = self.existing(&name).await?;
-                uploads::finish(&self.sessions, &name, &layout, &id, digest, parts, body).await
+                let repository = self.existing(&name).await?;
+                uploads::finish(&self.sessions, &name, &repository, &id, digest, parts, body).await
             }
             Route::Cancel { name, id } => {
                 uploads::cancel(&self.sessions, &name, &self.existing(&name).await?, &id).await
@@ -113,21 +115,21 @@ impl Registry {
             }
             Route::PutManifest { name, identifier, tags } => {
                 let manifest = manifests::receive(&identifier, parts, body).await?;
-                let layout = self.repositories.create(&name).await?;
-                manifests::put(&name, &layout, &manifest, identifier, &tags, self.references).await
+                let repository = self.repositories.create(&name).await?;
+                manifests::put(&name, &repository, &manifest, identifier, &tags, self.references).await
             }
             Route::DeleteManifest { name, identifier } => {
                 manifests::delete(&self.existing(&name).await?, &identifier).await
             }
             Route::Tags { name, n, last } => tags::list(&name, &self.existing(&name).await?, n, last.as_deref()).await,
-            Route::Referrers { name, subject, artifact_type } => {
-                let layout = self.repositories.existing(&name).await?;
-                referrers::list(layout.as_ref(), subject, artifact_type.as_deref()).await
+            Route::Referrers { name, subject, artifact_type, last } => {
+                let question = Question { name: &name, subject, artifact_type: artifact_type.as_deref(), last };
+                referrers::list(self.repositories.existing(&name).await?.as_ref(), question).await
             }
         }
     }
 
-    async fn existing(&self, name: &Name) -> Result<Layout, Refusal> {
+    async fn existing(&self, name: &Name) -> Result<Repository, Refusal> {
         let missing = || Refusal::missing(ErrorCode::NameUnknown, format!("there is no repository `{name}`"));
         self.repositories.existing(name).await?.ok_or_else(missing)
     }

@@ -1,22 +1,52 @@
-//! Where repositories are on disk.
+//! Where repositories are on disk, and which of them are at hand.
 //!
 //! Repository `a/b` is the OCI image layout in `<root>/a/b`, which may lie inside the layout of repository `a`. Three
 //! words that can be components of names are also names inside a layout (`blobs`, `index.json`, `oci-layout`): as a
 //! component they are written with a `_` before them, and no component can begin with that. Whatever else a layout
 //! keeps for itself begins with a `.`, which no component does either.
 
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::referrals::Referrals;
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, MediaType, Name};
 use crate::store::Layout;
 
-/// The repositories below one directory.
+/// The repositories below one directory; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Repositories {
     root: PathBuf,
+    open: Arc<Mutex<Open>>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// A repository at hand: its layout, and what is known of it that would cost reading to find out again. The layout's
+/// own files are the truth: whoever changes them, it is noticed.
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    layout: Layout,
+    referrals: Arc<Referrals>,
+}
+
+/// The repositories used lately.
+#[derive(Default)]
+struct Open {
+    repositories: HashMap<Name, (Repository, u64)>,
+    uses: u64,
+}
+
+/// The names of all repositories, as far as we know.
+#[derive(Debug, Default)]
+struct Names {
+    known: BTreeSet<Name>,
+    walked: Option<Instant>,
 }
 
 impl Repositories {
@@ -28,7 +58,7 @@ impl Repositories {
             other => other.map(drop).map_err(|error| Error::io("read", path, error)),
         });
         readable.await?;
-        Ok(Self { root })
+        Ok(Self { root, open: Arc::default(), names: Arc::default() })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -36,32 +66,133 @@ impl Repositories {
     }
 
     /// Opens a repository; `None` where nobody has pushed to it yet.
-    pub(super) async fn existing(&self, name: &Name) -> Result<Option<Layout>, Error> {
+    pub(super) async fn existing(&self, name: &Name) -> Result<Option<Repository>, Error> {
+        if let Some(repository) = self.recall(name).await? {
+            return Ok(Some(repository));
+        }
         match Layout::open(directory(&self.root, name)).await {
-            Ok(layout) => Ok(Some(layout)),
+            Ok(layout) => Ok(Some(self.remember(name, layout))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Opens a repository, making it where it is not there.
-    pub(super) async fn create(&self, name: &Name) -> Result<Layout, Error> {
-        Layout::create(directory(&self.root, name)).await
+    pub(super) async fn create(&self, name: &Name) -> Result<Repository, Error> {
+        if let Some(repository) = self.recall(name).await? {
+            return Ok(repository);
+        }
+        let layout = Layout::create(directory(&self.root, name)).await?;
+        guard(&self.names).known.insert(name.clone());
+        Ok(self.remember(name, layout))
     }
 
-    /// Looks for a repository that has the blob. Costs one look at each directory, until one has it.
-    pub(super) async fn find(&self, digest: Digest) -> Result<Option<Layout>, Error> {
+    /// Looks for a repository that has the blob, among those that may be read.
+    ///
+    /// Costs a look at one file name for each of them, until one has it. Which there are is known; where none has it,
+    /// the directories are walked once more, unless that was done lately: others may have made some.
+    pub(super) async fn find(
+        &self,
+        digest: Digest,
+        readable: impl Fn(&Name) -> bool,
+    ) -> Result<Option<Repository>, Error> {
+        let known: Vec<Name> = guard(&self.names).known.iter().filter(|name| readable(name)).cloned().collect();
+        if let Some(found) = self.holder(digest, known).await? {
+            return Ok(Some(found));
+        }
+        if guard(&self.names).walked.is_some_and(|walked| walked.elapsed() < WALK_AGAIN) {
+            return Ok(None);
+        }
+        let before = guard(&self.names).known.clone();
+        let all = self.names().await?;
+        self.holder(digest, all.into_iter().filter(|name| !before.contains(name) && readable(name)).collect()).await
+    }
+
+    /// Walks the directories and returns the names of all repositories.
+    pub(super) async fn names(&self) -> Result<Vec<Name>, Error> {
         let root = self.root.clone();
-        let found =
-            blocking(move || find(&root, &Path::new("blobs").join(digest.algorithm().name()).join(digest.hex())));
-        match found.await? {
-            Some(directory) => match Layout::open(directory).await {
-                Ok(layout) => Ok(Some(layout)),
-                Err(error) if error.is_not_found() => Ok(None),
-                Err(error) => Err(error),
-            },
+        let all = blocking(move || walk(&root)).await?;
+        let mut names = guard(&self.names);
+        (names.known, names.walked) = (all.iter().cloned().collect(), Some(Instant::now()));
+        Ok(all)
+    }
+
+    async fn holder(&self, digest: Digest, names: Vec<Name>) -> Result<Option<Repository>, Error> {
+        let root = self.root.clone();
+        let blob = Path::new("blobs").join(digest.algorithm().name()).join(digest.hex());
+        let holder =
+            blocking(move || Ok(names.into_iter().find(|name| directory(&root, name).join(&blob).is_file()))).await?;
+        match holder {
+            Some(name) => self.existing(&name).await,
             None => Ok(None),
         }
+    }
+
+    /// Returns a repository that is at hand, unless somebody has taken its directory away.
+    async fn recall(&self, name: &Name) -> Result<Option<Repository>, Error> {
+        let found = {
+            let mut open = guard(&self.open);
+            open.uses += 1;
+            let now = open.uses;
+            open.repositories.get_mut(name).map(|(repository, used)| {
+                *used = now;
+                repository.clone()
+            })
+        };
+        let Some(repository) = found else { return Ok(None) };
+        if repository.layout.is_there().await? {
+            return Ok(Some(repository));
+        }
+        guard(&self.open).repositories.remove(name);
+        Ok(None)
+    }
+
+    fn remember(&self, name: &Name, layout: Layout) -> Repository {
+        let mut open = guard(&self.open);
+        open.uses += 1;
+        let now = open.uses;
+        let repository = Repository { layout, referrals: Arc::default() };
+        let (kept, used) = open.repositories.entry(name.clone()).or_insert((repository, now));
+        *used = now;
+        let kept = kept.clone();
+        open.shed();
+        kept
+    }
+}
+
+impl Repository {
+    /// Returns what is known of who refers to what.
+    pub(super) fn referrals(&self) -> &Referrals {
+        &self.referrals
+    }
+}
+
+impl Deref for Repository {
+    type Target = Layout;
+
+    fn deref(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+impl Open {
+    /// Lets go of the repositories that were not used for longest, but for the last one, until the rest is bounded.
+    fn shed(&mut self) {
+        loop {
+            let weight: u64 = self.repositories.values().map(|(repository, _)| repository.layout.weight()).sum();
+            let many = self.repositories.len() > OPEN || weight > WEIGHT;
+            if !many || self.repositories.len() <= 1 {
+                return;
+            }
+            let oldest = self.repositories.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
+            oldest.and_then(|name| self.repositories.remove(&name));
+        }
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Open({} repositories)", self.repositories.len())
     }
 }
 
@@ -77,41 +208,67 @@ fn directory(root: &Path, name: &Name) -> PathBuf {
     })
 }
 
-/// Walks the directories that can be components of names, the shallow ones first.
-fn find(root: &Path, blob: &Path) -> Result<Option<PathBuf>, Error> {
-    let mut level = vec![root.to_owned()];
-    while let Some(directory) = level.pop() {
+/// Returns the component of a name that a directory stands for; `None` for a layout's own.
+fn component(directory: &str) -> Option<&str> {
+    match directory.strip_prefix('_') {
+        Some(escaped) => RESERVED.contains(&escaped).then_some(escaped),
+        None => (!directory.starts_with('.') && !RESERVED.contains(&directory)).then_some(directory),
+    }
+}
+
+/// Walks the directories that can be components of names, and returns the names of those that are layouts, sorted.
+fn walk(root: &Path) -> Result<Vec<Name>, Error> {
+    let (mut left, mut found) = (vec![(root.to_owned(), String::new())], Vec::new());
+    while let Some((directory, above)) = left.pop() {
         let failed = |error| Error::io("read", &directory, error);
         let entries = match fs::read_dir(&directory) {
-            // Somebody tidies up while we walk.
+            // Somebody tidies up while we walk, or nobody has pushed anything yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.map_err(failed)?,
         };
         for entry in entries {
             let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let ours = name.to_str().is_some_and(|name| !name.starts_with('.') && !RESERVED.contains(&name));
             // A link could lead anywhere, or around in circles.
-            if !ours || !entry.file_type().map_err(failed)?.is_dir() {
+            if !entry.file_type().map_err(failed)?.is_dir() {
                 continue;
             }
-            let repository = entry.path();
-            if repository.join(blob).is_file() {
-                return Ok(Some(repository));
+            let file_name = entry.file_name();
+            let Some(component) = file_name.to_str().and_then(component) else { continue };
+            let name = if above.is_empty() { component.to_owned() } else { format!("{above}/{component}") };
+            let Ok(parsed) = name.parse::<Name>() else { continue };
+            if entry.path().join("oci-layout").is_file() {
+                found.push(parsed);
             }
-            level.push(repository);
+            left.push((entry.path(), name));
         }
     }
-    Ok(None)
+    found.sort_unstable();
+    Ok(found)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::io("use", "the disk", io::Error::other(error)))?
 }
 
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked has not left it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Components that are names inside a layout as well.
 const RESERVED: [&str; 3] = ["blobs", "index.json", "oci-layout"];
+
+/// How many repositories are kept at hand: each has a file open.
+const OPEN: usize = 256;
+
+/// How long their indexes may be together, in bytes; in memory they take a few times as much.
+const WEIGHT: u64 = 4 << 20;
+
+/// How long the list of repositories is believed, where a blob is in none of them.
+const WALK_AGAIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +286,15 @@ mod tests {
             ("a/blobs2", "a/blobs2"),
         ] {
             assert_eq!(directory(Path::new("/r"), &name.parse().expect(name)), Path::new("/r").join(expected));
+            let back: Option<Vec<&str>> = expected.split('/').map(component).collect();
+            assert_eq!(back.expect(expected).join("/"), name);
+        }
+    }
+
+    #[test]
+    fn a_layouts_own_directories_are_no_components() {
+        for directory in ["blobs", "oci-layout", "index.json", ".spinreg", "..", "_x", "_"] {
+            assert_eq!(component(directory), None, "{directory}");
         }
     }
 

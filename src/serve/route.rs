@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::respond::Refusal;
 use super::upload_id::UploadId;
-use crate::model::{Digest, ErrorCode, Identifier, Name, ParseError, Tag, excerpt};
+use crate::model::{Algorithm, Digest, ErrorCode, Identifier, Name, ParseError, Tag, excerpt};
 
 /// What a request asks for. `HEAD` asks for the same as `GET`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub(super) enum Route {
     Blob { name: Name, digest: Digest },
     /// end-10: a blob, away.
     DeleteBlob { name: Name, digest: Digest },
-    /// end-4a, end-4c: an upload session.
-    StartUpload { name: Name },
+    /// end-4a, end-4c: an upload session for a blob whose digest will be of this algorithm.
+    StartUpload { name: Name, algorithm: Option<Algorithm> },
     /// end-4b: a whole blob in one request.
     PushBlob { name: Name, digest: Digest },
     /// end-11: a blob from another repository, or from whichever has it.
@@ -28,7 +28,7 @@ pub(super) enum Route {
     /// end-13: how far is an upload?
     UploadStatus { name: Name, id: UploadId },
     /// end-5: more bytes for an upload.
-    Append { name: Name, id: UploadId },
+    Append { name: Name, id: UploadId, algorithm: Option<Algorithm> },
     /// end-6: the end of an upload.
     Finish { name: Name, id: UploadId, digest: Digest },
     /// end-14: an upload, away.
@@ -41,8 +41,8 @@ pub(super) enum Route {
     DeleteManifest { name: Name, identifier: Identifier },
     /// end-8a, end-8b: at most `n` tags that sort after `last`.
     Tags { name: Name, n: Option<usize>, last: Option<String> },
-    /// end-12a, end-12b: what refers to a manifest.
-    Referrers { name: Name, subject: Digest, artifact_type: Option<String> },
+    /// end-12a, end-12b: what refers to a manifest; `last` is ours, for lists of several pages.
+    Referrers { name: Name, subject: Digest, artifact_type: Option<String>, last: Option<Digest> },
 }
 
 /// Reads a request line.
@@ -93,7 +93,7 @@ fn uploads(method: &Method, name: Name, query: &Query) -> Result<Route, Refusal>
     }
     match query.one("digest")? {
         Some(digest) => Ok(Route::PushBlob { name, digest: parse_digest(digest)? }),
-        None => Ok(Route::StartUpload { name }),
+        None => Ok(Route::StartUpload { name, algorithm: algorithm(query)? }),
     }
 }
 
@@ -101,7 +101,7 @@ fn upload(method: &Method, name: Name, id: &str, query: &Query) -> Result<Route,
     let id = id.parse().map_err(|_| unknown_upload())?;
     match *method {
         Method::GET | Method::HEAD => Ok(Route::UploadStatus { name, id }),
-        Method::PATCH => Ok(Route::Append { name, id }),
+        Method::PATCH => Ok(Route::Append { name, id, algorithm: algorithm(query)? }),
         Method::PUT => match query.one("digest")? {
             Some(digest) => Ok(Route::Finish { name, id, digest: parse_digest(digest)? }),
             None => Err(Refusal::bad(ErrorCode::DigestInvalid, "the query has no `digest`")),
@@ -151,7 +151,16 @@ fn referrers(method: &Method, name: Name, subject: &str, query: &Query) -> Resul
         return Err(Refusal::method("GET, HEAD"));
     }
     let artifact_type = query.one("artifactType")?.map(str::to_owned);
-    Ok(Route::Referrers { name, subject: parse_digest(subject)?, artifact_type })
+    let last = query.one("last")?.map(parse_digest).transpose()?;
+    Ok(Route::Referrers { name, subject: parse_digest(subject)?, artifact_type, last })
+}
+
+/// Reads which algorithm an upload's digest will be of.
+fn algorithm(query: &Query) -> Result<Option<Algorithm>, Refusal> {
+    let Some(text) = query.one("digest-algorithm")? else { return Ok(None) };
+    let known = [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|algorithm| algorithm.name() == text);
+    let unknown = || Refusal::bad(ErrorCode::DigestInvalid, format!("no digest algorithm here: `{}`", excerpt(text)));
+    known.map(Some).ok_or_else(unknown)
 }
 
 /// The refusal that names no session: there is none, there was none, or it is over.
@@ -236,6 +245,7 @@ mod tests {
         let digest = D.parse::<Digest>().expect("a digest");
         let id: UploadId = I.parse().expect("an id");
         let (a, ab, id2) = (name("a"), name("a/b"), id.clone());
+        let start = |text, algorithm| Route::StartUpload { name: name(text), algorithm };
         let mount = |from: Option<&str>| Route::Mount { name: name("a"), digest, from: from.map(name) };
         let listed = |n, last: Option<&str>| Route::Tags { name: name("a"), n, last: last.map(str::to_owned) };
         let put = |identifier, tags: &[&str]| {
@@ -248,14 +258,14 @@ mod tests {
             ("GET", "/v2/a/blobs/{D}", Route::Blob { name: a.clone(), digest }),
             ("HEAD", "/v2/a/b/blobs/sha256%3A{D}", Route::Blob { name: ab.clone(), digest }),
             ("DELETE", "/v2/a/blobs/{D}", Route::DeleteBlob { name: a.clone(), digest }),
-            ("POST", "/v2/a/b/blobs/uploads/", Route::StartUpload { name: ab.clone() }),
-            ("POST", "/v2/a/b/blobs/uploads", Route::StartUpload { name: ab.clone() }),
-            ("POST", "/v2/a/blobs/uploads/?digest-algorithm=sha512", Route::StartUpload { name: a.clone() }),
+            ("POST", "/v2/a/b/blobs/uploads/", start("a/b", None)),
+            ("POST", "/v2/a/b/blobs/uploads", start("a/b", None)),
+            ("POST", "/v2/a/blobs/uploads/?digest-algorithm=sha512", start("a", Some(Algorithm::Sha512))),
             ("POST", "/v2/a/blobs/uploads/?digest={D}", Route::PushBlob { name: a.clone(), digest }),
             ("POST", "/v2/a/blobs/uploads/?mount={D}&from=x%2Fy", mount(Some("x/y"))),
             ("POST", "/v2/a/blobs/uploads/?mount={D}", mount(None)),
             ("GET", "/v2/a/blobs/uploads/{I}?digest=x", Route::UploadStatus { name: a.clone(), id: id2.clone() }),
-            ("PATCH", "/v2/a/blobs/uploads/{I}", Route::Append { name: a.clone(), id: id2.clone() }),
+            ("PATCH", "/v2/a/blobs/uploads/{I}", Route::Append { name: a.clone(), id: id2.clone(), algorithm: None }),
             ("PUT", "/v2/a/blobs/uploads/{I}?digest={D}", Route::Finish { name: a.clone(), id: id2.clone(), digest }),
             ("DELETE", "/v2/a/blobs/uploads/{I}", Route::Cancel { name: a.clone(), id: id2 }),
             ("GET", "/v2/a/manifests/v1", Route::Manifest { name: a.clone(), identifier: Identifier::Tag(tag("v1")) }),
@@ -273,7 +283,7 @@ mod tests {
             (
                 "GET",
                 "/v2/a/referrers/{D}?artifactType=a/b+c",
-                Route::Referrers { name: a, subject: digest, artifact_type: Some("a/b+c".to_owned()) },
+                Route::Referrers { name: a, subject: digest, artifact_type: Some("a/b+c".to_owned()), last: None },
             ),
         ] {
             let path = path.replace("sha256%3A{D}", &D.replace(':', "%3A"));
@@ -333,6 +343,8 @@ mod tests {
             ("GET", "/v2/a/tags/list?n=-1", 400, "UNSUPPORTED"),
             ("GET", "/v2/a/tags/list?n=", 400, "UNSUPPORTED"),
             ("POST", "/v2/a/blobs/uploads/?digest=sha256:0", 400, "DIGEST_INVALID"),
+            ("POST", "/v2/a/blobs/uploads/?digest-algorithm=md5", 400, "DIGEST_INVALID"),
+            ("GET", "/v2/a/referrers/{D}?last=x", 400, "DIGEST_INVALID"),
             ("POST", "/v2/a/blobs/uploads/?mount=x&from=b", 400, "DIGEST_INVALID"),
             ("POST", "/v2/a/blobs/uploads/?mount={D}&from=..", 400, "NAME_INVALID"),
             ("PUT", "/v2/a/blobs/uploads/{I}", 400, "DIGEST_INVALID"),

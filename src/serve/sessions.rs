@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::repositories::Repository;
 use super::respond::Refusal;
 use super::route::unknown_upload;
 use super::upload_id::UploadId;
 use crate::error::Error;
-use crate::model::{ErrorCode, Name};
-use crate::store::{Ingest, Layout};
+use crate::model::{Algorithm, ErrorCode, Name};
+use crate::store::Ingest;
 
 /// The writers of upload sessions that were used lately.
 ///
@@ -35,6 +36,7 @@ struct Kept {
 struct Slot {
     writer: Arc<AsyncMutex<Option<Ingest>>>,
     used: u64,
+    at: Instant,
 }
 
 /// A session that one request has for itself.
@@ -44,13 +46,20 @@ pub(super) struct Session {
 }
 
 impl Sessions {
-    /// Takes a session, waiting a little for another request that has it.
+    /// Takes a session, waiting a little for another request that has it. Where its digest will be of another `algorithm`
+    /// than SHA-256, it is better said at the first bytes.
     ///
     /// # Errors
     ///
     /// 404 where there is no such session, 409 where another request keeps it.
-    pub(super) async fn enter(&self, name: &Name, layout: &Layout, id: &UploadId) -> Result<Session, Refusal> {
-        if layout.shelf().session_size(id.session()).await?.is_none() {
+    pub(super) async fn enter(
+        &self,
+        name: &Name,
+        repository: &Repository,
+        id: &UploadId,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Session, Refusal> {
+        if repository.shelf().session_size(id.session()).await?.is_none() {
             self.leave(name, id);
             return Err(unknown_upload());
         }
@@ -60,7 +69,8 @@ impl Sessions {
             return Err(Refusal::new(StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, said));
         };
         if writer.is_none() {
-            *writer = match Ingest::resume(layout.shelf(), id.session()).await {
+            let algorithm = algorithm.unwrap_or(Algorithm::Sha256);
+            *writer = match Ingest::resume_hashing(repository.shelf(), id.session(), algorithm).await {
                 Ok(ingest) => Some(ingest),
                 Err(Error::NotFound(_)) => {
                     self.leave(name, id);
@@ -80,10 +90,13 @@ impl Sessions {
     fn slot(&self, name: &Name, id: &UploadId) -> Arc<AsyncMutex<Option<Ingest>>> {
         let mut kept = self.kept();
         kept.uses += 1;
-        let used = kept.uses;
-        let slot =
-            kept.slots.entry((name.clone(), id.clone())).or_insert_with(|| Slot { writer: Arc::default(), used });
-        slot.used = used;
+        let (used, now) = (kept.uses, Instant::now());
+        let slot = kept.slots.entry((name.clone(), id.clone())).or_insert_with(|| Slot {
+            writer: Arc::default(),
+            used,
+            at: now,
+        });
+        (slot.used, slot.at) = (used, now);
         let writer = slot.writer.clone();
         if kept.slots.len() > KEPT {
             // Nobody has or waits for a writer of which there is no other owner; this one has two.

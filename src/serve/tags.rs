@@ -3,19 +3,19 @@
 use http::header::LINK;
 use http::{Response, StatusCode};
 
+use super::repositories::Repository;
 use super::respond::{Refusal, json, value};
 use crate::content::Body;
 use crate::model::Name;
-use crate::store::Layout;
 
 /// Answers end-8: tags in ASCII order, those after `last`, `n` of them.
 pub(super) async fn list(
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     n: Option<usize>,
     last: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
-    let catalog = layout.catalog().await?;
+    let catalog = repository.catalog().await?;
     let page = page(catalog.tags().map(|(tag, _)| tag.as_str()), n, last);
     let mut response = json(StatusCode::OK, &List { name: name.as_str(), tags: &page.tags });
     if let (true, Some(n), Some(last)) = (page.cut, n, page.tags.last()) {

@@ -6,40 +6,46 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
 use super::range;
+use super::repositories::Repository;
 use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
 use super::route::unknown_upload;
 use super::sessions::Sessions;
 use super::upload_id::UploadId;
 use crate::content::Body;
-use crate::model::{Digest, ErrorCode, Name};
-use crate::store::{Ingest, Layout};
+use crate::model::{Algorithm, Digest, ErrorCode, Name};
+use crate::store::Ingest;
 
-/// Answers end-4a and end-4c: opens a session. Which algorithm its digest has is seen when it is closed.
-pub(super) async fn start(name: &Name, layout: &Layout) -> Result<Response<Body>, Refusal> {
+/// Answers end-4a and end-4c: opens a session. Which algorithm its digest has is seen when it is closed; whoever says it
+/// now is given an address that says so too, and spares us a second look at the bytes.
+pub(super) async fn start(
+    name: &Name,
+    repository: &Repository,
+    algorithm: Option<Algorithm>,
+) -> Result<Response<Body>, Refusal> {
     let id = UploadId::random()?;
     // Dropping the writer keeps the file, which is the session.
-    drop(Ingest::session(layout.shelf(), id.session()).await?);
-    Ok(empty(StatusCode::ACCEPTED, progress(name, &id, 0)))
+    drop(Ingest::session(repository.shelf(), id.session()).await?);
+    Ok(empty(StatusCode::ACCEPTED, progress(name, &id, 0, algorithm)))
 }
 
 /// Answers end-4b: a whole blob in one request.
 pub(super) async fn whole(
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     digest: Digest,
     body: &mut Body,
 ) -> Result<Response<Body>, Refusal> {
     // Nobody knows the session's name: whatever ends this request early ends the session.
     let id = UploadId::random()?;
-    let mut ingest = Ingest::transient(layout.shelf(), id.session(), digest.algorithm()).await?;
+    let mut ingest = Ingest::transient(repository.shelf(), id.session(), digest.algorithm()).await?;
     pour(&mut ingest, body, None).await?;
-    commit(name, layout, ingest, digest).await
+    commit(name, repository, ingest, digest).await
 }
 
 /// Answers end-13: how far the session is.
-pub(super) async fn status(name: &Name, layout: &Layout, id: &UploadId) -> Result<Response<Body>, Refusal> {
-    match layout.shelf().session_size(id.session()).await? {
-        Some(size) => Ok(empty(StatusCode::NO_CONTENT, progress(name, id, size))),
+pub(super) async fn status(name: &Name, repository: &Repository, id: &UploadId) -> Result<Response<Body>, Refusal> {
+    match repository.shelf().session_size(id.session()).await? {
+        Some(size) => Ok(empty(StatusCode::NO_CONTENT, progress(name, id, size, None))),
         None => Err(unknown_upload()),
     }
 }
@@ -50,19 +56,20 @@ pub(super) async fn status(name: &Name, layout: &Layout, id: &UploadId) -> Resul
 pub(super) async fn append(
     sessions: &Sessions,
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     id: &UploadId,
+    algorithm: Option<Algorithm>,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Response<Body>, Refusal> {
-    let mut session = sessions.enter(name, layout, id).await?;
+    let mut session = sessions.enter(name, repository, id, algorithm).await?;
     let length = expected_length(name, id, session.writer()?.offset(), parts, body)?;
     let poured = pour(session.writer()?, body, length).await;
     if poured.as_ref().is_err_and(|refusal| refusal.status.is_server_error()) {
         // What is on the disk is what counts: it is looked at before the next byte.
         drop(session.take()?);
     }
-    Ok(empty(StatusCode::ACCEPTED, progress(name, id, poured?)))
+    Ok(empty(StatusCode::ACCEPTED, progress(name, id, poured?, algorithm)))
 }
 
 /// Answers end-6: the last bytes, if any, and the digest.
@@ -71,13 +78,13 @@ pub(super) async fn append(
 pub(super) async fn finish(
     sessions: &Sessions,
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     id: &UploadId,
     digest: Digest,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Response<Body>, Refusal> {
-    let mut session = sessions.enter(name, layout, id).await?;
+    let mut session = sessions.enter(name, repository, id, Some(digest.algorithm())).await?;
     let length = expected_length(name, id, session.writer()?.offset(), parts, body)?;
     if let Err(refusal) = pour(session.writer()?, body, length).await {
         if refusal.status.is_server_error() {
@@ -85,7 +92,7 @@ pub(super) async fn finish(
         }
         return Err(refusal);
     }
-    let answer = commit(name, layout, session.take()?, digest).await;
+    let answer = commit(name, repository, session.take()?, digest).await;
     sessions.leave(name, id);
     answer
 }
@@ -94,10 +101,10 @@ pub(super) async fn finish(
 pub(super) async fn cancel(
     sessions: &Sessions,
     name: &Name,
-    layout: &Layout,
+    repository: &Repository,
     id: &UploadId,
 ) -> Result<Response<Body>, Refusal> {
-    let mut session = sessions.enter(name, layout, id).await?;
+    let mut session = sessions.enter(name, repository, id, None).await?;
     session.take()?.abort().await?;
     sessions.leave(name, id);
     Ok(empty(StatusCode::NO_CONTENT, []))
@@ -110,9 +117,14 @@ pub(super) fn created(name: &Name, digest: Digest) -> Response<Body> {
 }
 
 /// Verifies, publishes and flushes: what is acknowledged survives a power cut.
-async fn commit(name: &Name, layout: &Layout, mut ingest: Ingest, digest: Digest) -> Result<Response<Body>, Refusal> {
+async fn commit(
+    name: &Name,
+    repository: &Repository,
+    mut ingest: Ingest,
+    digest: Digest,
+) -> Result<Response<Body>, Refusal> {
     ingest.expect(digest).await?;
-    layout.publish(ingest).await?;
+    repository.publish(ingest).await?;
     Ok(created(name, digest))
 }
 
@@ -132,7 +144,7 @@ fn expected_length(
     if first != offset {
         let said = format!("the session is at byte {offset}, not at {first}");
         let mut refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, said);
-        refusal.headers.extend(progress(name, id, offset));
+        refusal.headers.extend(progress(name, id, offset, None));
         return Err(refusal);
     }
     match body.remaining() {
@@ -169,7 +181,10 @@ fn wrong_length(length: u64) -> Refusal {
 }
 
 /// Where to go on, and from which byte. With nothing there yet the range is what registries have always said.
-fn progress(name: &Name, id: &UploadId, size: u64) -> [(HeaderName, HeaderValue); 2] {
-    let location = value(format_args!("/v2/{name}/blobs/uploads/{id}"));
+fn progress(name: &Name, id: &UploadId, size: u64, algorithm: Option<Algorithm>) -> [(HeaderName, HeaderValue); 2] {
+    let location = match algorithm.filter(|algorithm| *algorithm != Algorithm::Sha256) {
+        Some(algorithm) => value(format_args!("/v2/{name}/blobs/uploads/{id}?digest-algorithm={algorithm}")),
+        None => value(format_args!("/v2/{name}/blobs/uploads/{id}")),
+    };
     [(LOCATION, location), (RANGE, value(format_args!("0-{}", size.saturating_sub(1))))]
 }

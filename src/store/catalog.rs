@@ -96,6 +96,11 @@ impl Remembered {
         Ok(catalog)
     }
 
+    /// Returns how long the file was that was read last.
+    pub(super) fn length(&self) -> u64 {
+        self.seen().as_ref().map_or(0, |seen| seen.length)
+    }
+
     fn seen(&self) -> std::sync::MutexGuard<'_, Option<Seen>> {
         // Whoever panicked has not left it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -207,8 +207,24 @@ impl Layout {
 
     /// Returns what `index.json` lists.
     pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
-        let (remembered, path) = (self.remembered.clone(), self.index_path());
-        blocking(move || remembered.read(&path)).await
+        let layout = self.clone();
+        blocking(move || layout.catalog_now()).await
+    }
+
+    /// As [`Layout::catalog`], blocking.
+    pub(super) fn catalog_now(&self) -> Result<Arc<Catalog>, Error> {
+        self.remembered.read(&self.index_path())
+    }
+
+    /// Says whether the directory is still a layout.
+    pub(crate) async fn is_there(&self) -> Result<bool, Error> {
+        let path = self.root.join(VERSION_FILE);
+        blocking(move || Ok(path.is_file())).await
+    }
+
+    /// Returns how long the index is that is kept in memory, in bytes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.remembered.length()
     }
 
     /// Waits for the right to publish something, with others who do.
@@ -299,21 +315,23 @@ impl Layout {
     }
 
     /// Changes `index.json` under its lock, where `change` says that there is a change; returns that.
-    pub(super) async fn edit(
+    async fn edit(
         &self,
         change: impl FnOnce(&mut Index) -> Result<bool, Error> + Send + 'static,
     ) -> Result<bool, Error> {
         let layout = self.clone();
-        blocking(move || {
-            let _lock = layout.lock()?;
-            let mut index = read_index(&layout.index_path())?;
-            let changed = change(&mut index)?;
-            if changed {
-                layout.replace_index(&index.to_bytes())?;
-            }
-            Ok(changed)
-        })
-        .await
+        blocking(move || layout.edit_now(change)).await
+    }
+
+    /// As [`Layout::edit`], blocking.
+    pub(super) fn edit_now(&self, change: impl FnOnce(&mut Index) -> Result<bool, Error>) -> Result<bool, Error> {
+        let _lock = self.lock()?;
+        let mut index = read_index(&self.index_path())?;
+        let changed = change(&mut index)?;
+        if changed {
+            self.replace_index(&index.to_bytes())?;
+        }
+        Ok(changed)
     }
 
     /// Writes `index.json`, unless nobody could read it afterwards: one that is too long would hide what it lists.
@@ -346,14 +364,14 @@ impl Layout {
         disk::replace(&self.root.join(VERSION_FILE), br#"{"imageLayoutVersion":"1.0.0"}"#, Mode::Shared)
     }
 
-    fn lock(&self) -> Result<Lock, Error> {
+    pub(super) fn lock(&self) -> Result<Lock, Error> {
         let private = self.private();
         disk::create_dirs(&private)?;
         Lock::exclusive(&private.join("index.lock"))
     }
 
     /// Returns our own folder in it.
-    pub(super) fn private(&self) -> PathBuf {
+    fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 

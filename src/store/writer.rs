@@ -352,7 +352,7 @@ fn restore(path: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
+pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -361,7 +361,7 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, Error> {
 }
 
 /// Takes a partial away while its lock is held.
-fn discard(file: &File, path: &Path) -> Result<(), Error> {
+pub(super) fn discard(file: &File, path: &Path) -> Result<(), Error> {
     if cfg!(unix) {
         disk::remove_if_present(path)
     } else {
