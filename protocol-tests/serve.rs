@@ -2,6 +2,7 @@
 
 mod content;
 mod deletion;
+mod garbage;
 mod hostile;
 mod http;
 mod semantics;

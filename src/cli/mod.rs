@@ -24,6 +24,7 @@ mod output;
 mod pull;
 mod push;
 mod serve;
+mod serve_gc;
 mod server;
 mod status;
 mod tally;
@@ -40,7 +41,7 @@ use self::logout::Logout;
 use self::options::Global;
 use self::pull::Pull;
 use self::push::Push;
-use self::serve::Serve;
+use self::serve_gc::ServeFamily;
 use crate::model::ParseError;
 
 pub use self::failure::{Exit, Failure};
@@ -60,7 +61,7 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Auth(Auth),
-    Serve(Serve),
+    Serve(ServeFamily),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
     Registry {

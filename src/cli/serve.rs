@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -10,6 +11,7 @@ use super::failure::Problem;
 use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::output;
+use super::serve_gc::age;
 use crate::disk;
 use crate::serve::{Exchange, Registry, Server, ServerOptions};
 
@@ -31,6 +33,10 @@ pub(crate) struct Serve {
     /// Let other computers in: everybody who can reach the address may read, write and delete.
     #[arg(long)]
     insecure_listen: bool,
+
+    /// Throw away upload sessions that nobody has written to for this long: `90s`, `30m`, `24h` or `7d`.
+    #[arg(long, value_name = "AGE", default_value = "24h", value_parser = age)]
+    upload_expiry: Duration,
 }
 
 impl Serve {
@@ -40,7 +46,8 @@ impl Serve {
         }
         // Better now than at the first push, which would be somebody else's.
         disk::create_dirs(&self.dir)?;
-        let registry = Registry::open(self.dir.as_path()).await?;
+        let registry = Registry::open(self.dir.as_path()).await?.with_upload_expiry(self.upload_expiry);
+        let tended = registry.clone();
         let mut options = ServerOptions::default();
         if !context.quiet {
             options.observer = Some(std::sync::Arc::new(|exchange: &Exchange| output::remark(&exchange.to_string())));
@@ -57,6 +64,7 @@ impl Serve {
         tokio::select! {
             () = server.run(async move { interrupts.next().await }) => {}
             () = hurried => {}
+            never = tended.tend() => match never {},
         }
         Ok(())
     }
@@ -66,4 +74,5 @@ const EXAMPLES: &str = "\
 Examples:
   spinreg serve --dir registry
   spinreg serve --dir registry --listen 127.0.0.1:0
-  spinreg serve --dir registry --listen 0.0.0.0:5000 --insecure-listen";
+  spinreg serve --dir registry --listen 0.0.0.0:5000 --insecure-listen
+  spinreg serve gc registry           (remove what no manifest needs any more)";

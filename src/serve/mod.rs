@@ -9,7 +9,11 @@
 //! need not be there) up to 8 MiB, tags with paging, tag parameters, referrers, deletion. Everybody may do everything:
 //! keep it on the loopback interface.
 //!
-//! Nothing that was acknowledged is lost when the process is killed. Uploads survive a restart.
+//! Nothing that was acknowledged is lost when the process is killed, or the power fails: a blob's bytes are flushed
+//! before they get their name, the name before the client is told, a manifest's blobs before it is listed. Uploads
+//! survive a restart, and expire. [`Layout::collect`] removes what nobody needs, beside all of that.
+//!
+//! [`Layout::collect`]: crate::store::Layout::collect
 
 mod blobs;
 #[cfg(feature = "fuzzing")]

@@ -1,11 +1,14 @@
 //! The registry: from a request to the part that answers it.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::manifests::References;
 use super::referrers::Question;
@@ -18,21 +21,26 @@ use super::{blobs, manifests, referrers, tags, uploads};
 use crate::content::Body;
 use crate::error::Error;
 use crate::model::{ErrorCode, Name};
+use crate::store::{Count, Layout};
 
 /// A registry over a directory: every repository is an OCI image layout directory in it; cheap to clone.
 ///
 /// Repository `team/app` is the layout `<root>/team/app`. A component of a name that is called like something inside a
 /// layout (`blobs`, `index.json`, `oci-layout`) gets a `_` before it: `team/blobs` is `<root>/team/_blobs`.
 ///
-/// Other processes may read the layouts at any time, and change them as this crate's [`Layout`](crate::store::Layout) does.
+/// Other processes may read the layouts at any time, and change them as this crate's [`Layout`] does.
 #[derive(Clone, Debug)]
 pub struct Registry {
     repositories: Repositories,
     sessions: Arc<Sessions>,
     references: References,
+    upload_expiry: Duration,
 }
 
 impl Registry {
+    /// How long an upload session is kept, by default, that nobody writes to: a day.
+    pub const UPLOAD_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// Opens the registry in the directory `root`. One that is not there is made by the first push.
     ///
     /// # Errors
@@ -40,13 +48,81 @@ impl Registry {
     /// [`Error::Io`] where it is there and cannot be read, or is no directory.
     pub async fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let repositories = Repositories::open(root.into()).await?;
-        Ok(Self { repositories, sessions: Arc::default(), references: References::default() })
+        let (references, upload_expiry) = (References::default(), Self::UPLOAD_EXPIRY);
+        Ok(Self { repositories, sessions: Arc::default(), references, upload_expiry })
     }
 
     /// Says whether manifests may name what is not there; without this they may.
     #[must_use]
     pub fn with_references(self, references: References) -> Self {
         Self { references, ..self }
+    }
+
+    /// Says how long an upload session is kept that nobody writes to; without this [`Registry::UPLOAD_EXPIRY`].
+    #[must_use]
+    pub fn with_upload_expiry(self, upload_expiry: Duration) -> Self {
+        Self { upload_expiry, ..self }
+    }
+
+    /// Returns the names of all repositories, sorted. Walks the directories.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where a directory cannot be read.
+    pub async fn repositories(&self) -> Result<Vec<Name>, Error> {
+        self.repositories.names().await
+    }
+
+    /// Opens the layout of a repository; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it cannot be read, [`Error::Parse`] where it is of another version.
+    pub async fn layout(&self, name: &Name) -> Result<Option<Layout>, Error> {
+        Ok(self.repositories.existing(name).await?.map(|repository| Layout::clone(&repository)))
+    }
+
+    /// Removes the upload sessions that nobody has written to for too long, of this process or an earlier one. Walks the
+    /// directories.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::layout`]; what can be removed is removed nevertheless.
+    pub async fn sweep(&self) -> Result<Count, Error> {
+        self.sessions.rest(self.upload_expiry);
+        let (mut swept, mut failed) = (Count::default(), None);
+        for name in self.repositories().await? {
+            let sweep = async {
+                match self.layout(&name).await? {
+                    Some(layout) => layout.sweep(self.upload_expiry).await,
+                    None => Ok(Count::default()),
+                }
+            };
+            match sweep.await {
+                Ok(count) => (swept.files, swept.bytes) = (swept.files + count.files, swept.bytes + count.bytes),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(swept), Err)
+    }
+
+    /// Sweeps at once, and then again and again, for as long as this is waited for: beside [`Server::run`].
+    ///
+    /// [`Server::run`]: super::Server::run
+    pub async fn tend(&self) -> Infallible {
+        let mut rounds = interval((self.upload_expiry / 4).clamp(Duration::from_secs(1), Duration::from_secs(60 * 60)));
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            match self.sweep().await {
+                Ok(swept) if swept.files > 0 => tracing::info!(sessions = swept.files, "swept upload sessions"),
+                Ok(_) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "cannot sweep all upload sessions");
+                }
+            }
+        }
     }
 
     /// Returns the directory.

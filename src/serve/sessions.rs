@@ -87,6 +87,12 @@ impl Sessions {
         self.kept().slots.remove(&(name.clone(), id.clone()));
     }
 
+    /// Lets go of the writers that no request has used for `age`: their files can then be swept, or be written to by
+    /// another process.
+    pub(super) fn rest(&self, age: Duration) {
+        self.kept().slots.retain(|_, slot| Arc::strong_count(&slot.writer) > 1 || slot.at.elapsed() < age);
+    }
+
     fn slot(&self, name: &Name, id: &UploadId) -> Arc<AsyncMutex<Option<Ingest>>> {
         let mut kept = self.kept();
         kept.uses += 1;

@@ -2,6 +2,8 @@
 //!
 //! Entries and fields that we do not know are kept as they are: other tools wrote them for a reason. Pure.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::ParseError;
@@ -146,8 +148,13 @@ impl Index {
 
     /// Takes every entry of a manifest away. Says whether there was one.
     pub(super) fn remove(&mut self, digest: &Digest) -> bool {
+        self.remove_all(&HashSet::from([*digest]))
+    }
+
+    /// Takes every entry of these manifests away. Says whether there was one.
+    pub(super) fn remove_all(&mut self, digests: &HashSet<Digest>) -> bool {
         let before = self.entries.len();
-        self.entries.retain(|entry| descriptor(entry).is_none_or(|d| d.digest != *digest));
+        self.entries.retain(|entry| descriptor(entry).is_none_or(|d| !digests.contains(&d.digest)));
         self.entries.len() < before
     }
 }

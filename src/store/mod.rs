@@ -6,6 +6,8 @@
 
 mod access;
 mod catalog;
+mod collect;
+mod edges;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -13,14 +15,17 @@ mod index;
 mod ingest;
 mod layout;
 mod layout_content;
+mod partials;
 mod shelf;
 mod writer;
 
+pub use collect::{Collected, Garbage, Untagged};
 pub use index::REF_NAME;
 #[cfg(feature = "spin")]
 pub(crate) use ingest::blocking;
 pub use ingest::{Ingest, Started, fetch, flush};
 pub use layout::Layout;
+pub use partials::{Action, Count};
 #[cfg(feature = "spin")]
 pub(crate) use shelf::missing;
 pub use shelf::{Naming, SessionId, Shelf};
