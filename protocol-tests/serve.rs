@@ -5,6 +5,7 @@ mod deletion;
 mod garbage;
 mod hostile;
 mod http;
+mod killed;
 mod semantics;
 mod uploads;
 

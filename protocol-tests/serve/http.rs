@@ -1,5 +1,7 @@
 //! A minimal client: one request, one connection.
 
+use std::net::SocketAddr;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request};
 use hyper::client::conn::{http1, http2};
@@ -43,19 +45,7 @@ impl Served {
     }
 
     pub(super) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
-        let stream = TcpStream::connect(self.address).await.expect("the server listens");
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("a connection");
-        let connection = tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = sender.send_request(request.body(body).expect("a request")).await.expect("an answer");
-        let answer = collect(response).await;
-        drop(sender);
-        // A refused request may leave a part of its body unsent, which is no fault.
-        let _ = connection.await;
-        answer
+        send(self.address, method, path, headers, body).await.expect("an answer")
     }
 
     pub(super) async fn send_http2(&self, method: &str, path: &str, body: Body) -> Answer {
@@ -66,8 +56,30 @@ impl Served {
         let uri = format!("http://{}{path}", self.address);
         let method: Method = method.parse().expect("a method");
         let request = Request::builder().method(method).uri(uri).body(body).expect("a request");
-        collect(sender.send_request(request).await.expect("an answer")).await
+        collect(sender.send_request(request).await.expect("an answer")).await.expect("a whole answer")
     }
+}
+
+/// Asks a server that may be gone before it has answered.
+pub(super) async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Body,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = collect(sender.send_request(request.body(body)?).await?).await?;
+    drop(sender);
+    // A refused request may leave a part of its body unsent, which is no fault.
+    let _ = connection.await;
+    Ok(answer)
 }
 
 /// A body of unknown length: it goes out with `Transfer-Encoding: chunked`.
@@ -76,12 +88,12 @@ pub(super) fn stream(pieces: &[&[u8]]) -> Body {
     Body::from_stream(futures_util::stream::iter(pieces), None)
 }
 
-async fn collect(response: http::Response<hyper::body::Incoming>) -> Answer {
+async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Answer, Error> {
     let (parts, body) = response.into_parts();
     let mut body = Body::wrap(body, |error| Error::io("read", "the answer", std::io::Error::other(error)));
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.chunk().await {
-        bytes.extend_from_slice(&chunk.expect("a whole answer"));
+        bytes.extend_from_slice(&chunk?);
     }
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body: bytes.freeze() }
+    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: bytes.freeze() })
 }

@@ -111,7 +111,7 @@ impl Cli {
             }
         };
         let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Serving { registry, _child: child, _drain: drain }
+        Serving { registry, child, _drain: drain }
     }
 
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
@@ -143,11 +143,21 @@ impl Cli {
 /// `spinreg serve` at work; dropping it kills it.
 pub(crate) struct Serving {
     registry: String,
-    _child: Child,
+    child: Child,
     _drain: JoinHandle<()>,
 }
 
 impl Serving {
+    /// Kills it (SIGKILL) and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("the registry still runs");
+    }
+
+    /// Returns the number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().expect("the registry still runs")
+    }
+
     /// Returns `127.0.0.1:PORT`.
     pub(crate) fn registry(&self) -> &str {
         &self.registry
