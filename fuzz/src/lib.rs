@@ -6,6 +6,7 @@ mod files;
 mod headers;
 mod lists;
 mod names;
+mod registry;
 mod wire;
 
 pub use challenge::challenge;
@@ -14,6 +15,7 @@ pub use files::{app_manifest, configuration, layout};
 pub use headers::{link, ranges, retry_after};
 pub use lists::{pages, prose};
 pub use names::{digest, reference};
+pub use registry::registry;
 pub use wire::{redirect, router, upload};
 
 /// Splits off the first line; inputs with several parts have one part a line.
