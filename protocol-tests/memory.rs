@@ -13,11 +13,13 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use support::cli::Cli;
+use support::cli::{Cli, peak};
 use support::scenario::app;
 
 /// What a client may use at most, in KiB, whatever it moves.
 const CLIENT: i64 = 48 << 10;
+/// What the registry may use at most meanwhile, in KiB.
+const SERVER: u64 = 64 << 10;
 /// Tells the program that it is to start the tool and to measure it.
 const MEASURE: &str = "SPINREG_TESTS_MEASURE";
 
@@ -26,11 +28,12 @@ fn main() {
         measure();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let [pushed, pulled] = runtime.block_on(one_gibibyte());
-    println!("peak resident size with 1 GiB: push {pushed} KiB, pull {pulled} KiB");
+    let ([pushed, pulled], served) = runtime.block_on(one_gibibyte());
+    println!("peak resident size with 1 GiB: push {pushed} KiB, pull {pulled} KiB, serve {served} KiB");
     assert!(pushed < CLIENT, "pushing took {pushed} KiB");
     assert!(pulled < CLIENT, "pulling took {pulled} KiB");
-    println!("test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+    assert!(served < SERVER, "serving took {served} KiB");
+    println!("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }
 
 /// Starts the tool, waits for it, says how large it became and ends as it did.
@@ -43,7 +46,7 @@ fn measure() -> ! {
     std::process::exit(status.code().unwrap_or(1));
 }
 
-async fn one_gibibyte() -> [i64; 2] {
+async fn one_gibibyte() -> ([i64; 2], u64) {
     let itself = std::env::current_exe().expect("a program knows where it is");
     let cli = Cli::new().started_by(itself).env(MEASURE, "1");
     let app = cli.path("work/app");
@@ -53,11 +56,13 @@ async fn one_gibibyte() -> [i64; 2] {
     let reference = format!("{}/big:v1", serving.registry());
     let pushed = cli.run(["push", "-f", app.to_str().expect("a path"), &reference]).await;
     let pulled = cli.run(["pull", &reference]).await;
-    [pushed, pulled].map(|run| {
+    let served = peak(serving.process());
+    let runs = [pushed, pulled].map(|run| {
         let peak = run.stderr.lines().find_map(|line| line.strip_prefix(PEAK)).map(str::parse);
         run.success();
         peak.expect("the peak is told").expect("a number of KiB")
-    })
+    });
+    (runs, served)
 }
 
 /// What stands before the peak, in KiB, on stderr.

@@ -17,7 +17,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     let failed = |error| Failure { message: format!("cannot start: {error}"), hint: None, exit: Exit::Failed };
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).max_blocking_threads(DISK).enable_all().build();
+    let runtime = runtime.map_err(failed)?;
     let outcome = runtime.block_on(cli.run());
     // A file that is still being hashed or read, or a name being looked up, must not hold up the end.
     runtime.shutdown_background();
@@ -26,3 +27,6 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 /// TLS for one transfer beside another; what really takes time, hashing and disks, has threads of its own.
 const WORKERS: usize = 2;
+
+/// No disk is faster with more at a time, and each thread takes memory of its own. None waits for another one's work.
+const DISK: usize = 24;

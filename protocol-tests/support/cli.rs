@@ -100,8 +100,16 @@ impl Cli {
 
     /// Starts `spinreg serve` on a loopback port, over a directory of its own.
     pub(crate) async fn serve(&self) -> Serving {
+        self.start_serving(self.command(["serve", "--listen", "127.0.0.1:0", "--dir"])).await
+    }
+
+    /// The same, without a line for each request.
+    pub(crate) async fn serve_quietly(&self) -> Serving {
+        self.start_serving(self.command(["serve", "-q", "--listen", "127.0.0.1:0", "--dir"])).await
+    }
+
+    async fn start_serving(&self, mut command: Command) -> Serving {
         let directory = self.path("data/registry");
-        let mut command = self.command(["serve", "--listen", "127.0.0.1:0", "--dir"]);
         let mut child = command.arg(directory).stdin(Stdio::null()).spawn().expect("the tool was built with its tests");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let registry = loop {
@@ -162,6 +170,13 @@ impl Serving {
     pub(crate) fn registry(&self) -> &str {
         &self.registry
     }
+}
+
+/// Returns how much memory a process has had at most, in KiB.
+pub(crate) fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the system counts");
+    line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB")
 }
 
 /// The tool at work; dropping it kills it.

@@ -52,7 +52,7 @@ pub(crate) enum Speech {
 /// A registry of another make, on a loopback port of its own; ended when it is dropped.
 pub(crate) struct Foreign {
     address: SocketAddr,
-    _child: Child,
+    child: Child,
     _drain: JoinHandle<()>,
     _data: TempDir,
 }
@@ -110,12 +110,17 @@ impl Foreign {
             heard.push(line);
         };
         let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { address: ([127, 0, 0, 1], port).into(), _child: child, _drain: drain, _data: data }
+        Self { address: ([127, 0, 0, 1], port).into(), child, _drain: drain, _data: data }
     }
 
     /// Returns `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().expect("the registry still runs")
     }
 }
 

@@ -50,9 +50,8 @@ impl Index {
 
     /// Prints the document.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut document = self.document.clone();
-        document.insert("manifests".to_owned(), Value::Array(self.entries.clone()));
-        Value::Object(document).to_string().into_bytes()
+        let printed = Printed { manifests: &self.entries, document: &self.document };
+        serde_json::to_vec(&printed).expect("what was parsed has a JSON form")
     }
 
     /// Yields the entries that are descriptors we understand, in order.
@@ -91,32 +90,34 @@ impl Index {
 
     /// Finds what bears the very name `tag`, where that is one entry alone: two of one name are not to be left so.
     pub(super) fn find_exactly(&self, tag: &Tag) -> Option<Descriptor> {
-        let mut named = self.descriptors().filter(|d| d.annotations.get(REF_NAME).is_some_and(|n| n == tag.as_str()));
+        let name = |entry: &&Value| entry["annotations"][REF_NAME].as_str() == Some(tag.as_str());
+        let mut named = self.entries.iter().filter(name).filter_map(descriptor);
         named.next().filter(|_| named.next().is_none())
     }
 
     /// Finds an entry by its digest.
     pub(super) fn entry(&self, digest: &Digest) -> Option<Descriptor> {
-        self.descriptors().find(|entry| entry.digest == *digest)
+        self.entries.iter().filter(|entry| is_of(entry, &digest.to_string())).find_map(descriptor)
     }
 
     /// Lists a manifest, named `tag` or not. Says whether that has changed anything.
     ///
     /// Whatever had the name before stays listed, without it.
     pub(super) fn list(&mut self, manifest: &Descriptor, tag: Option<&Tag>) -> bool {
-        let before = self.entries.clone();
         let Some(tag) = tag else {
-            if self.entry(&manifest.digest).is_none() {
+            let is_new = self.entry(&manifest.digest).is_none();
+            if is_new {
                 self.entries.push(printed(manifest, None));
             }
-            return self.entries != before;
+            return is_new;
         };
         if self.find_exactly(tag).is_some_and(|entry| entry.digest == manifest.digest) {
             return false;
         }
         self.unname(tag);
+        let digest = manifest.digest.to_string();
         let unnamed = |entry: &Value| {
-            descriptor(entry).is_some_and(|d| d.digest == manifest.digest && !d.annotations.contains_key(REF_NAME))
+            is_of(entry, &digest) && descriptor(entry).is_some_and(|d| !d.annotations.contains_key(REF_NAME))
         };
         self.entries.retain(|entry| !unnamed(entry));
         self.entries.push(printed(manifest, Some(tag)));
@@ -137,9 +138,9 @@ impl Index {
             if annotations.is_empty() {
                 entry.as_object_mut().map(|fields| fields.remove("annotations"));
             }
-            let digest = descriptor(&self.entries[at]).map(|d| d.digest);
-            let others = self.entries.iter().enumerate().filter(|(other, _)| *other != at);
-            if digest.is_some() && others.filter_map(|(_, entry)| descriptor(entry)).any(|d| Some(d.digest) == digest) {
+            let Some(digest) = descriptor(&self.entries[at]).map(|d| d.digest.to_string()) else { continue };
+            let mut others = self.entries.iter().enumerate().filter(|(other, _)| *other != at);
+            if others.any(|(_, entry)| is_of(entry, &digest) && descriptor(entry).is_some()) {
                 self.entries.remove(at);
             }
         }
@@ -157,6 +158,19 @@ impl Index {
         self.entries.retain(|entry| descriptor(entry).is_none_or(|d| !digests.contains(&d.digest)));
         self.entries.len() < before
     }
+}
+
+/// The document as it is written.
+#[derive(serde::Serialize)]
+struct Printed<'a> {
+    manifests: &'a [Value],
+    #[serde(flatten)]
+    document: &'a Map<String, Value>,
+}
+
+/// Says whether an entry is of this digest, without reading the rest of it.
+fn is_of(entry: &Value, digest: &str) -> bool {
+    entry["digest"].as_str() == Some(digest)
 }
 
 fn descriptor(entry: &Value) -> Option<Descriptor> {
