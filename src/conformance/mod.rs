@@ -7,8 +7,10 @@
 //! Nothing of `registry` or `serve` is used here, so that both can be judged: requests are made through `auth` and
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
+mod probe;
 mod record;
 mod verdict;
 
+pub use probe::{Answer, Asking, End, Probe, with_digest};
 pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
 pub use verdict::{Api, DataSet, Status};
