@@ -7,10 +7,14 @@
 //! Nothing of `registry` or `serve` is used here, so that both can be judged: requests are made through `auth` and
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
+mod keys;
 mod probe;
 mod record;
+mod settings;
 mod verdict;
+mod yaml;
 
 pub use probe::{Answer, Asking, End, Probe, with_digest};
 pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
+pub use settings::{Apis, Blobs, Data, Manifests, ReadOnly, Settings, SettingsError, Tags, Tls, Version};
 pub use verdict::{Api, DataSet, Status};
