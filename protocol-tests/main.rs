@@ -42,6 +42,8 @@ mod upload;
 
 /// Spin's cache: filled as Spin fills it, read as Spin left it.
 mod cache;
+/// Judging registries: the official steps on ours, and on some that misbehave.
+mod conformance;
 /// Manifests and mounts, good and bad.
 mod load;
 /// Packing: what Spin makes of the same applications.

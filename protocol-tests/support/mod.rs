@@ -9,6 +9,7 @@ pub(crate) mod front;
 pub(crate) mod guard;
 #[cfg(unix)]
 pub(crate) mod helpers;
+pub(crate) mod judged;
 mod kit;
 pub(crate) mod listen;
 pub(crate) mod pattern;

@@ -147,9 +147,10 @@ pub(super) const KEYS: &[Key] = &[
         variable: "OCI_VERSION",
         set: |settings, text| {
             settings.version = Version::parse(text)?;
+            text.clone_into(&mut settings.version_text);
             Ok(())
         },
-        show: |settings| settings.version.as_str().to_owned(),
+        show: |settings| settings.version_text.clone(),
     },
 ];
 

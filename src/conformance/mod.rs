@@ -8,13 +8,16 @@
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
 mod keys;
+mod official;
 mod probe;
 mod record;
+mod run;
 mod settings;
 mod verdict;
 mod yaml;
 
 pub use probe::{Answer, Asking, End, Probe, with_digest};
 pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
+pub use run::run;
 pub use settings::{Apis, Blobs, Data, Manifests, ReadOnly, Settings, SettingsError, Tags, Tls, Version};
 pub use verdict::{Api, DataSet, Status};

@@ -299,6 +299,18 @@ impl Answer {
         self.exchange.failure.as_deref()
     }
 
+    /// Makes an answer to a `GET`, for tests of what judges answers.
+    #[cfg(test)]
+    pub(super) fn example(status: u16, headers: &[(&'static str, &str)], body: &str) -> Self {
+        let exchange = Exchange { method: "GET".to_owned(), status: Some(status), ..Exchange::default() };
+        let header = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a header value"))
+        };
+        let headers = headers.iter().map(header).collect();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Self { status: StatusCode::from_u16(status).ok(), headers, body, exchange, ..Self::default() }
+    }
+
     fn none(exchange: Exchange) -> Self {
         Self { exchange, ..Self::default() }
     }

@@ -13,6 +13,8 @@ pub struct Report {
     pub settings: BTreeMap<String, String>,
     /// The registry as `HOST[:PORT]`.
     pub registry: String,
+    /// What the content was made from: the same seed makes the same.
+    pub seed: u64,
     /// Every step of the official suite that was taken, in the order it was taken.
     pub steps: Vec<Step>,
     /// The verdict of each API; one that was never reached is absent.
@@ -23,6 +25,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was pushed and could not be removed, as paths of the registry.
     pub leftovers: Vec<String>,
+    /// Why the run ended before all steps were taken; none if they were.
+    pub aborted: Option<String>,
     /// How long all of it took.
     pub elapsed: Duration,
 }

@@ -14,6 +14,8 @@ use crate::model::{Digest, Name, Registry, Tag, excerpt};
 pub struct Settings {
     /// Which version of the specification sets the defaults.
     pub version: Version,
+    /// The same as it was written, which is what the reports show: `stable`, `dev`.
+    pub version_text: String,
     /// The registry: a host, and perhaps a port.
     pub registry: Registry,
     /// How it is spoken to.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub data: Data,
     /// What is there already, to be read where nothing may be pushed.
     pub read_only: ReadOnly,
+    /// What the content is made from; none for a seed of its own for each run. No official setting.
+    pub seed: Option<u64>,
     /// What people should know: legacy variables that were read.
     pub remarks: Vec<String>,
 }
@@ -252,6 +256,7 @@ impl Settings {
         let (old, dev) = (version == Version::V1_0, version == Version::Dev);
         Self {
             version,
+            version_text: version.as_str().to_owned(),
             registry: "localhost:5000".parse().expect("a registry"),
             tls: Tls::Enabled,
             repo1: "conformance/repo1".parse().expect("a name"),
@@ -295,6 +300,7 @@ impl Settings {
                 sha512: true,
             },
             read_only: ReadOnly::default(),
+            seed: None,
             remarks: Vec::new(),
         }
     }

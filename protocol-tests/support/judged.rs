@@ -1,0 +1,104 @@
+//! Runs of the official steps, and what they look like in rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use spinreg::auth::{Authorizer, Exposure};
+use spinreg::conformance::{Exchange, Probe, Report, Settings, Step, run};
+use spinreg::transport::{Options, Scheme};
+
+use super::client::transport;
+
+/// What switches everything on.
+pub(crate) const EVERYTHING: [(&str, &str); 2] = [("OCI_VERSION", "dev"), ("OCI_DATA_SPARSE", "true")];
+
+/// Makes settings for a registry without TLS.
+pub(crate) fn settings(registry: &str, variables: &[(&str, &str)]) -> Settings {
+    let all = [variables, &[("OCI_REGISTRY", registry), ("OCI_TLS", "disabled")]].concat();
+    let find = |name: &str| all.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Settings::load(find, None).expect("settings")
+}
+
+/// Makes a probe of a registry without TLS, and without credentials.
+pub(crate) fn probe(registry: &str, change: impl FnOnce(&mut Options)) -> Probe {
+    let authorizer = Authorizer::new(transport(change), Arc::new(()), Exposure::Guarded);
+    Probe::new(authorizer, registry.parse().expect("a registry"), Scheme::Http)
+}
+
+/// Judges a registry without TLS.
+pub(crate) async fn judge(registry: &str, variables: &[(&str, &str)]) -> Report {
+    run(&settings(registry, variables), &probe(registry, |_| ()), std::future::pending()).await
+}
+
+/// Returns the steps as the official fixture has them: name, how often, and what each requests and is answered.
+pub(crate) fn rows(report: &Report) -> Vec<String> {
+    let mut rows: Vec<(String, usize)> = Vec::new();
+    for step in &report.steps {
+        let exchanges: Vec<String> = step.exchanges.iter().map(|exchange| line(exchange, &report.registry)).collect();
+        let key = format!("{}\t{{}}\t{}", step.path.join("/"), exchanges.join(" ; "));
+        match rows.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, count)) => *count += 1,
+            None => rows.push((key, 1)),
+        }
+    }
+    rows.into_iter().map(|(key, count)| key.replacen("{}", &count.to_string(), 1)).collect()
+}
+
+/// Returns the steps that do not pass, with their reasons.
+pub(crate) fn complaints(report: &Report) -> Vec<String> {
+    let told = |step: &Step| format!("{} {}: {}", step.status, step.path.join("/"), step.reasons.join("; "));
+    let failed = report.steps.iter().filter(|step| step.status.as_str() != "Pass");
+    failed.map(told).collect()
+}
+
+/// Returns both maps in one, by label.
+pub(crate) fn verdicts(report: &Report) -> BTreeMap<&'static str, &'static str> {
+    let apis = report.apis.iter().map(|(api, status)| (api.label(), status.as_str()));
+    apis.chain(report.data.iter().map(|(data, status)| (data.label(), status.as_str()))).collect()
+}
+
+/// Writes an exchange as the official fixture does.
+fn line(exchange: &Exchange, registry: &str) -> String {
+    let find = |headers: &[spinreg::conformance::Header], name: &str| {
+        headers.iter().find(|header| header.name == name).map(|header| header.value.clone())
+    };
+    let mut line = format!("{} {}", exchange.method, place(exchange.url.split_once(registry).expect("the registry").1));
+    let sent = find(&exchange.request_headers, "content-range");
+    for (name, value) in [
+        ("cr", sent.or_else(|| find(&exchange.headers, "content-range"))),
+        ("range", find(&exchange.request_headers, "range")),
+    ] {
+        line.extend(value.map(|value| format!(" {name}={value}")));
+    }
+    format!("{line} -> {}", exchange.status.map_or_else(|| "nothing".to_owned(), |status| status.to_string()))
+}
+
+/// Puts a name for everything in a path that differs from run to run.
+fn place(path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut path = path.replace("conformance/repo1", "{repo1}").replace("conformance/repo2", "{repo2}");
+    if let Some((before, after)) = path.rsplit_once('/').map(|(before, after)| (before.to_owned(), after.to_owned())) {
+        let after = match before.rsplit('/').next() {
+            Some("uploads") if !after.is_empty() => "{id}".to_owned(),
+            Some("manifests") if !after.contains(':') => "{tag}".to_owned(),
+            _ => digest(&after),
+        };
+        path = format!("{before}/{after}");
+    }
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).filter_map(|(key, value)| match key {
+        "digest" | "mount" => Some(format!("{key}={}", digest(&value.replace("%3A", ":")))),
+        "tag" | "last" => Some(format!("{key}={{tag}}")),
+        "artifactType" => Some(format!("{key}={{type}}")),
+        "from" => Some(format!("{key}={value}")),
+        _ => None,
+    });
+    let query = pairs.collect::<Vec<_>>().join("&");
+    if query.is_empty() { path } else { format!("{path}?{query}") }
+}
+
+fn digest(text: &str) -> String {
+    match text.parse::<spinreg::Digest>() {
+        Ok(digest) => format!("{{{}}}", digest.algorithm()),
+        Err(_) => text.to_owned(),
+    }
+}

@@ -1,0 +1,197 @@
+//! What an answer has to be, and what is wrong where it is not.
+
+use bytes::Bytes;
+
+use crate::conformance::probe::{Answer, End};
+use crate::conformance::verdict::Status;
+
+/// Why a step does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// `Fail`, `Skip` where the registry does without it as it may, or `Error` where it says one thing and does another.
+    pub(super) status: Status,
+    /// A sentence each.
+    pub(super) reasons: Vec<String>,
+}
+
+impl Fault {
+    /// Says that a rule is broken.
+    pub(super) fn fail(reason: impl Into<String>) -> Self {
+        Self { status: Status::Fail, reasons: vec![reason.into()] }
+    }
+
+    /// Says that the registry does without something.
+    pub(super) fn unsupported(reason: impl Into<String>) -> Self {
+        Self { status: Status::Skip, reasons: vec![reason.into()] }
+    }
+
+    /// Says that an answer contradicts itself.
+    pub(super) fn contradiction(reason: impl Into<String>) -> Self {
+        Self { status: Status::Error, reasons: vec![reason.into()] }
+    }
+
+    /// Joins faults as the official suite does: a contradiction stands above all, and what is not supported hides what
+    /// is broken. No faults are none.
+    pub(super) fn join(faults: Vec<Self>) -> Result<(), Self> {
+        let rank =
+            |status: Status| [Status::Fail, Status::Skip, Status::Error].iter().position(|known| *known == status);
+        let Some(status) = faults.iter().map(|fault| fault.status).max_by_key(|status| rank(*status)) else {
+            return Ok(());
+        };
+        Err(Self { status, reasons: faults.into_iter().flat_map(|fault| fault.reasons).collect() })
+    }
+}
+
+/// Collects what is wrong with one answer.
+pub(super) struct Verdict<'a> {
+    answer: &'a Answer,
+    wrong: Vec<String>,
+}
+
+impl<'a> Verdict<'a> {
+    /// Begins with nothing wrong.
+    pub(super) fn on(answer: &'a Answer) -> Self {
+        Self { answer, wrong: Vec::new() }
+    }
+
+    /// Wants one of these statuses.
+    pub(super) fn status(mut self, wanted: &[u16]) -> Self {
+        let status = self.answer.status.map(|status| status.as_u16());
+        if !status.is_some_and(|status| wanted.contains(&status)) {
+            let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
+            let got = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            self.add(format!("wanted {}, got {got}{}", wanted.join(" or "), self.said()));
+        }
+        self
+    }
+
+    /// Wants a header to be there.
+    pub(super) fn present(mut self, name: &str) -> Self {
+        if !self.answer.headers.contains_key(name) {
+            self.add(format!("there is no `{name}`"));
+        }
+        self
+    }
+
+    /// Wants a header to say exactly this, in one of its lines.
+    pub(super) fn header(self, name: &str, wanted: &str) -> Self {
+        self.header_among(name, &[wanted])
+    }
+
+    /// Wants a header to say one of these.
+    pub(super) fn header_among(mut self, name: &str, wanted: &[&str]) -> Self {
+        let lines: Vec<&str> =
+            self.answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        if !lines.iter().any(|line| wanted.contains(line)) {
+            let got = if lines.is_empty() { "nothing".to_owned() } else { format!("`{}`", lines.join("`, `")) };
+            self.add(format!("`{name}` should be `{}` and is {got}", wanted[0]));
+        }
+        self
+    }
+
+    /// Wants exactly these bytes.
+    pub(super) fn body(mut self, wanted: &[u8]) -> Self {
+        let got = &self.answer.body;
+        if got != wanted || self.answer.end != End::Whole {
+            self.add(match got.iter().zip(wanted).position(|(got, wanted)| got != wanted) {
+                Some(at) => format!("the body differs from what was pushed at byte {at}"),
+                None => format!("the body has {} bytes instead of {}", got.len(), wanted.len()),
+            });
+        }
+        self
+    }
+
+    /// Wants `Content-Length` to say how long this is.
+    pub(super) fn length(self, bytes: &Bytes) -> Self {
+        self.header("content-length", &bytes.len().to_string())
+    }
+
+    /// Wants `Docker-Content-Digest` to say this where it says anything.
+    pub(super) fn digest(mut self, wanted: &str, presence: Presence) -> Self {
+        match self.answer.digest() {
+            None if presence == Presence::Required => self.add("there is no `docker-content-digest`"),
+            Some(got) if got != wanted => {
+                let got = got.to_owned();
+                self.add(format!("`docker-content-digest` should be `{wanted}` and is `{got}`"));
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Returns what is wrong.
+    pub(super) fn end(self) -> Result<(), Fault> {
+        if self.wrong.is_empty() { Ok(()) } else { Err(Fault { status: Status::Fail, reasons: self.wrong }) }
+    }
+
+    fn add(&mut self, what: impl AsRef<str>) {
+        self.wrong.push(format!("`{}`: {}", self.answer.exchange.method, what.as_ref()));
+    }
+
+    /// Repeats why there is no answer.
+    fn said(&self) -> String {
+        self.answer.failure().map(|why| format!(" ({why})")).unwrap_or_default()
+    }
+}
+
+/// Whether a header may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    Required,
+    Optional,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_say_what_is_wrong() {
+        let blob = Bytes::from_static(b"abc");
+        let answer = Answer::example(
+            206,
+            &[("content-length", "3"), ("content-type", "a/b; c=d"), ("docker-content-digest", "x")],
+            "abd",
+        );
+        for (verdict, said) in [
+            (Verdict::on(&answer).status(&[200, 206]), None),
+            (Verdict::on(&answer).status(&[200, 201]), Some("`GET`: wanted 200 or 201, got 206")),
+            (Verdict::on(&answer).length(&blob), None),
+            (Verdict::on(&answer).body(b"abd"), None),
+            (Verdict::on(&answer).body(b"abc"), Some("`GET`: the body differs from what was pushed at byte 2")),
+            (Verdict::on(&answer).body(b"abdef"), Some("`GET`: the body has 3 bytes instead of 5")),
+            (
+                Verdict::on(&answer).header("content-type", "a/b"),
+                Some("`GET`: `content-type` should be `a/b` and is `a/b; c=d`"),
+            ),
+            (Verdict::on(&answer).header("range", "0-0"), Some("`GET`: `range` should be `0-0` and is nothing")),
+            (Verdict::on(&answer).present("location"), Some("`GET`: there is no `location`")),
+            (Verdict::on(&answer).digest("x", Presence::Required), None),
+            (
+                Verdict::on(&answer).digest("y", Presence::Optional),
+                Some("`GET`: `docker-content-digest` should be `y` and is `x`"),
+            ),
+        ] {
+            let reasons = verdict.end().err().map(|fault| fault.reasons.join("; "));
+            assert_eq!(reasons.as_deref(), said);
+        }
+        let silent = Answer::default();
+        assert!(Verdict::on(&silent).digest("x", Presence::Optional).end().is_ok());
+        assert!(Verdict::on(&silent).digest("x", Presence::Required).end().is_err());
+    }
+
+    #[test]
+    fn what_is_not_supported_hides_what_is_broken() {
+        let (fail, skip, error) = (Fault::fail("f"), Fault::unsupported("s"), Fault::contradiction("e"));
+        for (faults, status) in [
+            (vec![], None),
+            (vec![fail.clone()], Some(Status::Fail)),
+            (vec![fail.clone(), skip.clone()], Some(Status::Skip)),
+            (vec![skip.clone(), fail.clone(), error.clone()], Some(Status::Error)),
+        ] {
+            assert_eq!(Fault::join(faults).err().map(|fault| fault.status), status);
+        }
+        let joined = Fault::join(vec![fail, skip]).expect_err("two faults");
+        assert_eq!(joined.reasons, ["f", "s"]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Requests of a run: sent, recorded, and remembered where they leave something behind.
+
+use http::{Method, StatusCode};
+
+use super::judge::Fault;
+use crate::conformance::probe::{Answer, Asking, End, Probe};
+use crate::conformance::record::Exchange;
+use crate::model::Name;
+
+/// The way to the registry.
+pub(super) struct Wire {
+    probe: Probe,
+    /// What was pushed and not deleted, as paths, in the order it was pushed.
+    kept: Vec<Kept>,
+    /// Whether there was ever an answer.
+    heard: bool,
+    /// How many requests in a row had none.
+    silence: u32,
+    /// Why it makes no sense to go on.
+    given_up: Option<String>,
+}
+
+struct Kept {
+    path: String,
+    /// Whether the registry has refused to delete it.
+    refused: bool,
+}
+
+impl Wire {
+    pub(super) fn new(probe: Probe) -> Self {
+        Self { probe, kept: Vec::new(), heard: false, silence: 0, given_up: None }
+    }
+
+    /// Begins a request.
+    pub(super) fn ask(&self, method: Method, target: &str) -> Asking {
+        self.probe.request(method, target)
+    }
+
+    /// Sends a request, and records what came of it.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, or not all of it.
+    pub(super) async fn send(&mut self, tape: &mut Vec<Exchange>, asking: Asking) -> Result<Answer, Fault> {
+        let answer = asking.send().await;
+        tape.push(answer.exchange.clone());
+        let why = answer.failure().unwrap_or("there is no answer");
+        if answer.status.is_some() {
+            (self.heard, self.silence) = (true, 0);
+        } else {
+            self.silence += 1;
+            if !self.heard || self.silence >= PATIENCE {
+                self.given_up = Some(why.to_owned());
+            }
+        }
+        match (&answer.status, &answer.end) {
+            (None, _) | (_, End::Broken(_)) => Err(Fault::fail(format!("`{}`: {why}", answer.exchange.method))),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Says why it makes no sense to go on: nobody answers, or nobody any more.
+    pub(super) fn given_up(&self) -> Option<&str> {
+        self.given_up.as_deref()
+    }
+
+    /// Takes note of what a closing request left in the registry: what it was sent for, and what the answer says.
+    pub(super) fn pushed(&mut self, path: String, answer: &Answer) {
+        if !answer.is(StatusCode::CREATED) {
+            return;
+        }
+        let place = answer.place().ok().and_then(|place| place.parse::<http::Uri>().ok());
+        let other = place.map(|uri| uri.path().to_owned()).filter(|other| is_content(other));
+        for path in [Some(path), other].into_iter().flatten() {
+            if !self.kept.iter().any(|kept| kept.path == path) {
+                self.kept.push(Kept { path, refused: false });
+            }
+        }
+    }
+
+    /// Takes note of how the registry took a deletion.
+    pub(super) fn deleted(&mut self, path: &str, answer: &Answer) {
+        if matches!(answer.status, Some(StatusCode::ACCEPTED | StatusCode::NOT_FOUND)) {
+            self.kept.retain(|kept| kept.path != path);
+        } else if let Some(kept) = self.kept.iter_mut().find(|kept| kept.path == path) {
+            kept.refused = true;
+        }
+    }
+
+    /// Deletes what is left, and returns the paths of what stays.
+    ///
+    /// **Requests**: a `DELETE` for everything that was pushed and not deleted yet; a `HEAD` where that was refused,
+    /// since something else may have taken it along.
+    pub(super) async fn clean(&mut self) -> Vec<String> {
+        if self.given_up.is_some() {
+            return self.kept.drain(..).map(|kept| kept.path).collect();
+        }
+        // Tags, then manifests, those pushed last first, then blobs.
+        let mut kept: Vec<Kept> = self.kept.drain(..).rev().collect();
+        kept.sort_by_key(|kept| match kept.path.rsplit_once('/') {
+            _ if kept.path.contains("/blobs/") => 2,
+            Some((_, reference)) => u8::from(reference.contains(':')),
+            None => 2,
+        });
+        let mut left = Vec::new();
+        for Kept { path, refused } in kept {
+            let gone = |answer: &Answer| matches!(answer.status, Some(StatusCode::ACCEPTED | StatusCode::NOT_FOUND));
+            let deleted = !refused && gone(&self.ask(Method::DELETE, &path).send().await);
+            if !deleted && !self.ask(Method::HEAD, &path).send().await.is(StatusCode::NOT_FOUND) {
+                left.push(path);
+            }
+        }
+        left
+    }
+}
+
+/// Returns the path of a blob.
+pub(super) fn blob_path(name: &Name, digest: impl std::fmt::Display) -> String {
+    format!("/v2/{name}/blobs/{digest}")
+}
+
+/// Returns the path of a manifest, by digest or tag.
+pub(super) fn manifest_path(name: &Name, reference: impl std::fmt::Display) -> String {
+    format!("/v2/{name}/manifests/{reference}")
+}
+
+/// Encodes a value for a query.
+pub(super) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Says whether a path is that of content, and not of a session.
+fn is_content(path: &str) -> bool {
+    path.starts_with("/v2/")
+        && (path.contains("/blobs/") && !path.contains("/uploads/") || path.contains("/manifests/"))
+}
+
+/// Everything that a form encodes.
+const RESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// After how many requests without an answer in a row nothing more is asked: a registry that has gone would otherwise
+/// cost a timeout for each of a thousand steps.
+const PATIENCE: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_encoded_as_forms_are() {
+        for (text, expected) in [
+            ("conformance/repo2", "conformance%2Frepo2"),
+            ("sha256:00", "sha256%3A00"),
+            ("application/vnd.oci.image.config.v1+json", "application%2Fvnd.oci.image.config.v1%2Bjson"),
+            ("a-b_c.d~", "a-b_c.d~"),
+        ] {
+            assert_eq!(encoded(text), expected);
+        }
+    }
+
+    #[test]
+    fn content_is_told_from_sessions() {
+        for (path, content) in [
+            ("/v2/a/blobs/sha256:00", true),
+            ("/v2/a/manifests/v1", true),
+            ("/v2/a/blobs/uploads/1", false),
+            ("/bucket/x", false),
+        ] {
+            assert_eq!(is_content(path), content, "{path}");
+        }
+    }
+}
