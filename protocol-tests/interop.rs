@@ -5,6 +5,9 @@
 #[cfg(target_os = "linux")]
 #[path = "interop/children.rs"]
 mod children;
+/// Other registries, judged as the official conformance suite judges them.
+#[path = "interop/conformance.rs"]
+mod conformance;
 /// A disk that is full at random moments of pull, push and login.
 #[cfg(target_os = "linux")]
 #[path = "interop/full_disk.rs"]
