@@ -157,7 +157,7 @@ async fn the_first_failure_is_named_as_the_cause() {
     ];
     assert_eq!(told, expected.map(|(path, cause)| (path.to_owned(), cause)));
     let first = report.steps.iter().find(|step| step.status == Status::Fail).expect("a failure");
-    assert_eq!(first.reasons, ["`PUT`: wanted 201, got 500", "`PUT`: there is no `location`"]);
+    assert_eq!(first.reasons, ["`PUT`: wanted 201, got 500 with `UNKNOWN`"]);
     // The official verdicts are what they are.
     assert_eq!(report.apis.get(&Api::ManifestHeadByTag), Some(&Status::Fail));
     assert_eq!(report.apis.get(&Api::BlobGet), Some(&Status::Pass));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use spinreg::auth::{Authorizer, Exposure};
-use spinreg::conformance::{Exchange, Probe, Report, Settings, Step, run};
+use spinreg::conformance::{Exchange, Header, Probe, Report, Settings, Status, Step, run};
 use spinreg::transport::{Options, Scheme};
 
 use super::client::transport;
@@ -51,6 +51,12 @@ pub(crate) fn complaints(report: &Report) -> Vec<String> {
     failed.map(told).collect()
 }
 
+/// Returns the steps that fail, and not because of another.
+pub(crate) fn causes(report: &Report) -> Vec<String> {
+    let failed = report.steps.iter().filter(|step| step.status >= Status::Fail && step.blocked_by.is_none());
+    failed.map(|step| step.path.join("/")).collect()
+}
+
 /// Returns both maps in one, by label.
 pub(crate) fn verdicts(report: &Report) -> BTreeMap<&'static str, &'static str> {
     let apis = report.apis.iter().map(|(api, status)| (api.label(), status.as_str()));
@@ -59,7 +65,7 @@ pub(crate) fn verdicts(report: &Report) -> BTreeMap<&'static str, &'static str> 
 
 /// Writes an exchange as the official fixture does.
 fn line(exchange: &Exchange, registry: &str) -> String {
-    let find = |headers: &[spinreg::conformance::Header], name: &str| {
+    let find = |headers: &[Header], name: &str| {
         headers.iter().find(|header| header.name == name).map(|header| header.value.clone())
     };
     let mut line = format!("{} {}", exchange.method, place(exchange.url.split_once(registry).expect("the registry").1));

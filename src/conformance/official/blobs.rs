@@ -89,7 +89,7 @@ impl Run<'_> {
     }
 
     async fn get_missing(&mut self, label: DataSet, algorithm: Algorithm) {
-        let subject = Subject { data: Some(label), algorithm: Some(algorithm), about: Vec::new() };
+        let subject = Subject { data: Some(label), algorithm: Some(algorithm), about: Vec::new(), way: None };
         let Some(mut leaf) = self.begin("get-missing", subject) else { return };
         if self.wanted(&mut leaf, &[Api::BlobGet]) {
             let path = blob_path(&self.settings.repo1, self.maker.digest(algorithm));
@@ -155,7 +155,7 @@ impl Run<'_> {
             _ => ("blob-mount", Api::BlobMount, Some(&repo2)),
         };
         let about = if matches!(way, Way::MissingMount) { Vec::new() } else { vec![key(&repo2, digest)] };
-        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about };
+        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about, way: Some(api) };
         let Some(mut leaf) = self.begin(name, subject) else { return Came::Bad };
         let mut came = Came::Bad;
         if self.wanted(&mut leaf, &[api]) {
@@ -176,7 +176,7 @@ impl Run<'_> {
     }
 
     async fn cancel(&mut self, label: DataSet, content: &Content, digest: &Digest) {
-        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about: Vec::new() };
+        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about: Vec::new(), way: None };
         let Some(mut leaf) = self.begin("blob-post-cancel", subject) else { return };
         let apis = [Api::BlobPush, Api::BlobUploadCancel];
         if self.wanted(&mut leaf, &apis) {
@@ -230,7 +230,8 @@ impl Run<'_> {
         api: Api,
         truth: Truth,
     ) -> Came {
-        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about: Vec::new() };
+        let way = Some(api).filter(|_| truth == Truth::Honest);
+        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about: Vec::new(), way };
         let name = match api {
             Api::BlobPostOnly => "blob-post-only",
             Api::BlobStreaming => "blob-patch-stream",
@@ -260,7 +261,8 @@ impl Run<'_> {
         chunks: Chunks,
         truth: Truth,
     ) -> (Came, Option<usize>) {
-        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about: Vec::new() };
+        let way = Some(Api::BlobChunked).filter(|_| truth == Truth::Honest);
+        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about: Vec::new(), way };
         let Some(mut leaf) = self.begin("blob-patch-chunked", subject) else { return (Came::Bad, None) };
         if !self.wanted(&mut leaf, &[Api::BlobChunked]) {
             self.book.end(leaf);
@@ -312,7 +314,7 @@ impl Run<'_> {
             for (asked, part) in RANGES {
                 let name = format!("range {asked}");
                 let about = vec![key(&repo, digest)];
-                let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about };
+                let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about, way: None };
                 let Some(mut leaf) = self.begin(&name, subject) else { continue };
                 let outcome = self.range(&mut leaf.tape, &digest, &bytes, asked, *part).await;
                 self.close(&mut leaf, outcome, &[Api::BlobGetRange]);
@@ -398,7 +400,7 @@ impl Run<'_> {
         api: Api,
     ) {
         let about = vec![key(repo, digest)];
-        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about };
+        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about, way: None };
         let Some(mut leaf) = self.begin(name, subject) else { return };
         if self.wanted(&mut leaf, &[api]) {
             let asking = self.wire.ask(method.clone(), &blob_path(repo, digest));

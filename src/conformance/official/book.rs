@@ -30,6 +30,7 @@ pub(super) struct Leaf {
     /// What went over the wire.
     pub(super) tape: Vec<Exchange>,
     about: Vec<String>,
+    way: Option<Api>,
     muted: bool,
     started: Instant,
 }
@@ -41,6 +42,8 @@ pub(super) struct Subject {
     pub(super) algorithm: Option<Algorithm>,
     /// What has to be there for it to hold, as keys of [`Book::broke`].
     pub(super) about: Vec<String>,
+    /// The API without which it cannot hold: where that has failed and never held, one failure explains the others.
+    pub(super) way: Option<Api>,
 }
 
 /// Whether a group is entered.
@@ -60,6 +63,8 @@ struct Causes {
     of: HashMap<String, Vec<String>>,
     /// The first upload that failed with content of this algorithm, while none has succeeded.
     algorithms: HashMap<Algorithm, Option<Vec<String>>>,
+    /// The first failure of an API with content of an algorithm, while it has never held.
+    ways: HashMap<(Api, Option<Algorithm>), Option<Vec<String>>>,
 }
 
 impl Book {
@@ -106,12 +111,12 @@ impl Book {
         if entry == Entry::Out {
             return None;
         }
-        let Subject { data, algorithm, about } = subject;
+        let Subject { data, algorithm, about, way } = subject;
         let mut path = self.path.clone();
         path.push(name.to_owned());
         let step = Step { path, data, algorithm, ..Step::default() };
         let muted = self.muted > 0 || entry == Entry::Muted;
-        Some(Leaf { step, tape: Vec::new(), about, muted, started: Instant::now() })
+        Some(Leaf { step, tape: Vec::new(), about, way, muted, started: Instant::now() })
     }
 
     /// Says that a step holds.
@@ -155,12 +160,25 @@ impl Book {
     pub(super) fn end(&mut self, mut leaf: Leaf) -> Vec<String> {
         leaf.step.elapsed = leaf.started.elapsed();
         leaf.step.exchanges = leaf.tape;
-        if leaf.step.status >= Status::Fail {
+        let way = leaf.way.map(|api| (api, leaf.step.algorithm));
+        let failed = leaf.step.status >= Status::Fail;
+        if failed {
             let first = leaf.about.iter().find_map(|key| self.causes.of.get(key));
             let general = || self.causes.algorithms.get(&leaf.step.algorithm?)?.as_ref();
-            leaf.step.blocked_by = first.or_else(general).filter(|path| **path != leaf.step.path).cloned();
+            let before = || self.causes.ways.get(&way?)?.as_ref();
+            let cause = first.or_else(general).or_else(before);
+            leaf.step.blocked_by = cause.filter(|path| **path != leaf.step.path).cloned();
         }
         let cause = leaf.step.blocked_by.clone().unwrap_or_else(|| leaf.step.path.clone());
+        match way {
+            Some(way) if failed => {
+                self.causes.ways.entry(way).or_insert(Some(cause.clone()));
+            }
+            Some(way) if leaf.step.status == Status::Pass => {
+                self.causes.ways.insert(way, None);
+            }
+            _ => {}
+        }
         if !leaf.muted {
             self.steps.push(leaf.step);
         }
@@ -254,7 +272,8 @@ mod tests {
     }
 
     fn take(book: &mut Book, name: &str, about: &str, fault: Option<Fault>) -> Option<Vec<String>> {
-        let subject = Subject { algorithm: Some(Algorithm::Sha512), about: vec![about.to_owned()], data: None };
+        let about = vec![about.to_owned()];
+        let subject = Subject { algorithm: Some(Algorithm::Sha512), about, way: Some(Api::BlobGet), data: None };
         let mut leaf = book.begin(name, subject)?;
         match fault {
             None => book.pass(&mut leaf, &[Api::BlobGet]),
@@ -327,6 +346,8 @@ mod tests {
     fn the_first_failure_is_the_cause() {
         let mut book = book("");
         let fail = || Some(Fault::fail("f"));
+        // The way works.
+        take(&mut book, "before", "", None);
         let cause = take(&mut book, "push", "blob", fail()).expect("no filter");
         book.broke("blob".into(), cause);
         let cause = take(&mut book, "manifest", "blob", fail()).expect("no filter");
@@ -338,20 +359,39 @@ mod tests {
         take(&mut book, "tag", "manifest", fail());
         let blocked = |book: &Book| book.steps.iter().map(|step| step.blocked_by.clone()).collect::<Vec<_>>();
         let push = Some(vec!["push".to_owned()]);
-        assert_eq!(blocked(&book), [None, push.clone(), push, None, None, None]);
+        assert_eq!(blocked(&book), [None, None, push.clone(), push, None, None, None]);
+    }
+
+    #[test]
+    fn a_way_that_never_works_is_one_cause() {
+        let mut book = book("");
+        let fail = || Some(Fault::fail("f"));
+        for (name, fault) in [
+            ("a", fail()),
+            ("b", fail()),
+            ("c", Some(Fault::unsupported("s"))),
+            ("d", fail()),
+            ("e", None),
+            ("f", fail()),
+        ] {
+            take(&mut book, name, name, fault);
+        }
+        let blocked: Vec<bool> = book.steps.iter().map(|step| step.blocked_by == Some(vec!["a".to_owned()])).collect();
+        assert_eq!(blocked, [false, true, false, true, false, false]);
     }
 
     #[test]
     fn an_algorithm_that_is_never_taken_is_one_cause() {
         let mut book = book("");
         let fail = || Some(Fault::fail("f"));
+        take(&mut book, "before", "", None);
         for name in ["first", "second"] {
             let cause = take(&mut book, name, name, fail()).expect("no filter");
             book.uploaded(Algorithm::Sha512, Some(cause));
         }
-        assert_eq!(book.steps[1].blocked_by, Some(vec!["first".to_owned()]));
+        assert_eq!(book.steps[2].blocked_by, Some(vec!["first".to_owned()]));
         book.uploaded(Algorithm::Sha512, None);
         take(&mut book, "third", "third", fail());
-        assert_eq!(book.steps[2].blocked_by, None);
+        assert_eq!(book.steps[3].blocked_by, None);
     }
 }

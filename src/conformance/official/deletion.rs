@@ -29,7 +29,7 @@ impl Run<'_> {
         let repo = &self.settings.repo1;
         for tag in content.tags.iter().filter(|tag| tag.pushed) {
             let manifest = content.manifests.iter().find(|manifest| Some(manifest.digest) == tag.digest);
-            let subject = self.subject(label, content, manifest);
+            let subject = self.subject(label, content, manifest, Some(Api::TagDelete));
             let Some(mut leaf) = self.begin("tag-delete", subject) else { continue };
             let apis = [Api::TagDelete, Api::TagDeleteAtomic];
             let deletion = Deletion { path: manifest_path(repo, &tag.tag), apis, unsupported: &[400, 405] };
@@ -38,7 +38,7 @@ impl Run<'_> {
             self.book.end(leaf);
         }
         for manifest in content.manifests.iter().rev() {
-            let subject = self.subject(label, content, Some(manifest));
+            let subject = self.subject(label, content, Some(manifest), Some(Api::ManifestDelete));
             let Some(mut leaf) = self.begin("manifest-delete", subject) else { continue };
             let apis = [Api::ManifestDelete, Api::ManifestDeleteAtomic];
             let deletion = Deletion { path: manifest_path(repo, manifest.digest), apis, unsupported: &[400, 405] };
@@ -55,7 +55,8 @@ impl Run<'_> {
     /// Deletes a blob.
     pub(super) async fn delete_blob(&mut self, label: DataSet, repo: &Name, digest: &Digest) {
         let about = vec![key(repo, digest)];
-        let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about };
+        let subject =
+            Subject { data: Some(label), algorithm: Some(digest.algorithm()), about, way: Some(Api::BlobDelete) };
         let Some(mut leaf) = self.begin("blob-delete", subject) else { return };
         let apis = [Api::BlobDelete, Api::BlobDeleteAtomic];
         // The specification allows 400 as well; the official suite takes it for a failure.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::conformance::probe::{Answer, End};
 use crate::conformance::verdict::Status;
+use crate::model::ErrorBody;
 
 /// Why a step does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +47,14 @@ impl Fault {
 pub(super) struct Verdict<'a> {
     answer: &'a Answer,
     wrong: Vec<String>,
+    /// Whether the status is wrong: then all else is that of another answer, and not worth a word.
+    other: bool,
 }
 
 impl<'a> Verdict<'a> {
     /// Begins with nothing wrong.
     pub(super) fn on(answer: &'a Answer) -> Self {
-        Self { answer, wrong: Vec::new() }
+        Self { answer, wrong: Vec::new(), other: false }
     }
 
     /// Wants one of these statuses.
@@ -61,6 +64,7 @@ impl<'a> Verdict<'a> {
             let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
             let got = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             self.add(format!("wanted {}, got {got}{}", wanted.join(" or "), self.said()));
+            self.other = true;
         }
         self
     }
@@ -125,12 +129,19 @@ impl<'a> Verdict<'a> {
     }
 
     fn add(&mut self, what: impl AsRef<str>) {
-        self.wrong.push(format!("`{}`: {}", self.answer.exchange.method, what.as_ref()));
+        if !self.other {
+            self.wrong.push(format!("`{}`: {}", self.answer.exchange.method, what.as_ref()));
+        }
     }
 
-    /// Repeats why there is no answer.
+    /// Repeats why there is no answer, or by which codes it refuses.
     fn said(&self) -> String {
-        self.answer.failure().map(|why| format!(" ({why})")).unwrap_or_default()
+        if let Some(why) = self.answer.failure() {
+            return format!(" ({why})");
+        }
+        let errors = ErrorBody::parse(&self.answer.body).errors;
+        let codes: Vec<String> = errors.iter().map(|error| format!("`{}`", error.code)).collect();
+        if codes.is_empty() { String::new() } else { format!(" with {}", codes.join(", ")) }
     }
 }
 
@@ -156,6 +167,7 @@ mod tests {
         for (verdict, said) in [
             (Verdict::on(&answer).status(&[200, 206]), None),
             (Verdict::on(&answer).status(&[200, 201]), Some("`GET`: wanted 200 or 201, got 206")),
+            (Verdict::on(&answer).status(&[200]).present("location"), Some("`GET`: wanted 200, got 206")),
             (Verdict::on(&answer).length(&blob), None),
             (Verdict::on(&answer).body(b"abd"), None),
             (Verdict::on(&answer).body(b"abc"), Some("`GET`: the body differs from what was pushed at byte 2")),
@@ -175,6 +187,9 @@ mod tests {
             let reasons = verdict.end().err().map(|fault| fault.reasons.join("; "));
             assert_eq!(reasons.as_deref(), said);
         }
+        let refused = Answer::example(400, &[], r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#);
+        let fault = Verdict::on(&refused).status(&[201]).end().expect_err("another status");
+        assert_eq!(fault.reasons, ["`GET`: wanted 201, got 400 with `DIGEST_INVALID`"]);
         let silent = Answer::default();
         assert!(Verdict::on(&silent).digest("x", Presence::Optional).end().is_ok());
         assert!(Verdict::on(&silent).digest("x", Presence::Required).end().is_err());

@@ -71,7 +71,9 @@ impl Run<'_> {
             }
             self.book.end(leaf);
         }
-        if let Some(mut leaf) = self.begin("referrers", Subject::default()) {
+        let algorithm = Some(Algorithm::Sha256);
+        let subject = Subject { algorithm, way: Some(Api::Referrers), ..Subject::default() };
+        if let Some(mut leaf) = self.begin("referrers", subject) {
             if self.wanted(&mut leaf, &[Api::Referrers]) {
                 let digest = self.maker.digest(Algorithm::Sha256).to_string();
                 let outcome = self.list_referrers(&mut leaf.tape, &digest, None).await;
@@ -85,7 +87,8 @@ impl Run<'_> {
     /// Looks for the tags of a data set in the list, and at what comes after the middle of it.
     pub(super) async fn tag_list(&mut self, label: DataSet, content: &Content) {
         let about = content.tags.iter().map(|tag| key(&self.settings.repo1, &tag.tag)).collect();
-        let subject = Subject { data: Some(label), algorithm: Some(content.algorithm), about };
+        let subject =
+            Subject { data: Some(label), algorithm: Some(content.algorithm), about, way: Some(Api::TagListing) };
         let Some(mut leaf) = self.begin("tag-list", subject) else { return };
         if self.wanted(&mut leaf, &[Api::TagListing]) {
             let outcome = self.judge_tags(&mut leaf.tape, content).await;
@@ -134,7 +137,8 @@ impl Run<'_> {
         let repo = &self.settings.repo1;
         let goals = content.referrers.iter().flat_map(|(_, goals)| goals);
         let about = goals.map(|goal| key(repo, goal.digest)).collect();
-        let subject = Subject { data: Some(label), algorithm: Some(content.algorithm), about };
+        let subject =
+            Subject { data: Some(label), algorithm: Some(content.algorithm), about, way: Some(Api::Referrers) };
         let Some(mut leaf) = self.begin("referrers", subject) else { return };
         if self.wanted_strictly(&mut leaf, &[Api::Referrers], label) {
             let mut faults = Vec::new();

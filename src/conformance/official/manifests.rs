@@ -36,7 +36,9 @@ impl Run<'_> {
     }
 
     async fn push_by_digest(&mut self, label: DataSet, content: &mut Content, manifest: &Packed) {
-        let subject = self.subject(label, content, Some(manifest));
+        // Where the registry keeps no referrers, no answer names a subject.
+        let way = if manifest.subject.is_some() { Api::Referrers } else { Api::ManifestPutByDigest };
+        let subject = self.subject(label, content, Some(manifest), Some(way));
         let Some(mut leaf) = self.begin("manifest-by-digest", subject) else { return };
         let mut apis = vec![Api::ManifestPutByDigest];
         apis.extend(manifest.subject.map(|_| Api::ManifestPutWithSubject));
@@ -89,9 +91,10 @@ impl Run<'_> {
     async fn push_by_tag(&mut self, label: DataSet, content: &mut Content, n: usize) {
         let tag = content.tags[n].clone();
         let manifest = content.manifests.iter().find(|manifest| Some(manifest.digest) == tag.digest).cloned();
-        let subject = self.subject(label, content, manifest.as_ref());
-        let Some(mut leaf) = self.begin("manifest-by-tag", subject) else { return };
         let has_subject = manifest.as_ref().is_some_and(|manifest| manifest.subject.is_some());
+        let way = if has_subject { Api::Referrers } else { Api::ManifestPutByTag };
+        let subject = self.subject(label, content, manifest.as_ref(), Some(way));
+        let Some(mut leaf) = self.begin("manifest-by-tag", subject) else { return };
         let mut apis: Vec<Api> = has_subject.then_some(Api::ManifestPutWithSubject).into_iter().collect();
         if self.wanted_strictly(&mut leaf, &[Api::ManifestPutByTag], label) {
             apis.push(Api::ManifestPutByTag);
@@ -222,7 +225,7 @@ impl Run<'_> {
         (name, api): (&str, Api),
         reading: &Reading,
     ) {
-        let mut subject = self.subject(label, content, manifest);
+        let mut subject = self.subject(label, content, manifest, None);
         // A tag that was not pushed is the nearer cause.
         subject.about.insert(0, key(&self.settings.repo1, reference));
         let Some(mut leaf) = self.begin(name, subject) else { return };
@@ -254,13 +257,19 @@ impl Run<'_> {
     }
 
     /// Returns what a step with a manifest depends on: the manifest, and what that names.
-    pub(super) fn subject(&self, label: DataSet, content: &Content, manifest: Option<&Packed>) -> Subject {
+    pub(super) fn subject(
+        &self,
+        label: DataSet,
+        content: &Content,
+        manifest: Option<&Packed>,
+        way: Option<Api>,
+    ) -> Subject {
         let mut about = Vec::new();
         if let Some(manifest) = manifest {
             about.push(key(&self.settings.repo1, manifest.digest));
             about.extend(manifest.needs.iter().map(|digest| key(&self.settings.repo1, digest)));
         }
-        Subject { data: Some(label), algorithm: Some(content.algorithm), about }
+        Subject { data: Some(label), algorithm: Some(content.algorithm), about, way }
     }
 }
 

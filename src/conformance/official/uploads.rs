@@ -271,6 +271,10 @@ impl Upload<'_> {
         let answer = wire.send(tape, wire.ask(Method::GET, &session.place()?).within(self.name)).await?;
         let verdict = Verdict::on(&answer).status(&[200]).body(self.bytes).end();
         verdict.map_err(|fault| {
+            // Without one of its own, it was the session that was asked, and what that says explains nothing.
+            if let Err(missing) = Verdict::on(closing).present("location").end() {
+                return missing;
+            }
             let reasons = fault.reasons.iter().map(|reason| format!("at the `location` of the blob: {reason}"));
             Fault { status: fault.status, reasons: reasons.collect() }
         })
