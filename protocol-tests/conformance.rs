@@ -42,6 +42,11 @@ async fn every_step_is_the_official_one_and_our_registry_passes_it() {
         assert_eq!(ours, theirs);
     }
     assert_eq!(rows.len(), official.len());
+    // What was sent is there for people, in whatever way it was sent.
+    let put = report.steps.iter().find(|step| step.path.last().is_some_and(|leaf| leaf == "manifest-by-tag"));
+    let sent = &put.expect("a push").exchanges[0];
+    assert!(sent.request_body.text.as_ref().is_some_and(|text| text.contains("schemaVersion")), "{sent:?}");
+    assert!(sent.request_headers.iter().any(|header| header.name == "transfer-encoding"), "{sent:?}");
     let exchanges: usize = report.steps.iter().map(|step| step.exchanges.len()).sum();
     assert_eq!((report.steps.len(), exchanges), (830, 1419));
     assert!(Api::ALL.iter().all(|api| report.apis.get(api) == Some(&Status::Pass)), "{:?}", report.apis);

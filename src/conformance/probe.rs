@@ -58,7 +58,8 @@ impl Probe {
             method,
             target: whole,
             headers: HeaderMap::new(),
-            payload: Payload::Empty,
+            bytes: Bytes::new(),
+            framing: Framing::Length,
             redirects: Redirects::Follow,
             name: None,
             limit: MAX_BODY,
@@ -73,10 +74,18 @@ pub struct Asking {
     method: Method,
     target: String,
     headers: HeaderMap,
-    payload: Payload,
+    bytes: Bytes,
+    framing: Framing,
     redirects: Redirects,
     name: Option<Name>,
     limit: usize,
+}
+
+/// How the other side learns where a body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length,
+    Chunks,
 }
 
 impl Asking {
@@ -90,18 +99,13 @@ impl Asking {
 
     /// Sends bytes, with their length.
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.payload = Payload::Bytes(bytes.into());
+        self.bytes = bytes.into();
         self
     }
 
-    /// Sends the bytes given before in chunks, without saying how many they are.
+    /// Sends the bytes in chunks, without saying how many they are.
     pub fn chunked(mut self) -> Self {
-        if let Payload::Bytes(bytes) = self.payload {
-            self.payload = Payload::reopen(None, move || {
-                let bytes = bytes.clone();
-                async { Ok(Body::from_stream(stream::iter([Ok(bytes)]), None)) }
-            });
-        }
+        self.framing = Framing::Chunks;
         self
     }
 
@@ -132,11 +136,9 @@ impl Asking {
             method: self.method.to_string(),
             url: printable(&self.target),
             request_headers: self.printable_headers(),
+            request_body: Sample::of(&self.bytes),
             ..Exchange::default()
         };
-        if let Payload::Bytes(bytes) = &self.payload {
-            exchange.request_body = Sample::of(bytes);
-        }
         let uri = match self.target.parse::<Uri>() {
             Ok(uri) => uri,
             Err(error) => {
@@ -160,7 +162,7 @@ impl Asking {
         loop {
             // Nothing is left for the transport to repeat by itself.
             let mut spent = Budget::new(&Policy { attempts: 1, ..policy.clone() });
-            let mut request = Request::new(self.payload.clone());
+            let mut request = Request::new(self.payload());
             *request.method_mut() = self.method.clone();
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = self.headers.clone();
@@ -168,8 +170,9 @@ impl Asking {
             let outcome = authorizer.send(registry, request, &scopes, &mut spent).await;
             let pause = match &outcome {
                 Ok(response) => asked_to_wait(response),
+                // Once: a server that closes a fresh connection as well means it.
                 Err(Error::Unreachable(lost)) if lost.kind == UnreachableKind::Broken && self.reads() => {
-                    Some(Duration::ZERO)
+                    (attempts == 1).then_some(Duration::ZERO)
                 }
                 Err(_) => None,
             };
@@ -178,6 +181,18 @@ impl Asking {
                 _ => return outcome,
             }
             attempts += 1;
+        }
+    }
+
+    fn payload(&self) -> Payload {
+        let bytes = self.bytes.clone();
+        match self.framing {
+            Framing::Length if bytes.is_empty() => Payload::Empty,
+            Framing::Length => Payload::Bytes(bytes),
+            Framing::Chunks => Payload::reopen(None, move || {
+                let bytes = bytes.clone();
+                async { Ok(Body::from_stream(stream::iter([Ok(bytes)]), None)) }
+            }),
         }
     }
 
@@ -204,7 +219,7 @@ impl Asking {
 
     fn printable_headers(&self) -> Vec<Header> {
         let mut headers: Vec<Header> = self.headers.iter().map(|(name, value)| Header::of(name, value)).collect();
-        let framing = match self.payload.length() {
+        let framing = match self.payload().length() {
             Some(0) if self.reads() || self.method == Method::DELETE => None,
             Some(length) => Some((CONTENT_LENGTH, length.to_string())),
             None => Some((TRANSFER_ENCODING, "chunked".to_owned())),
