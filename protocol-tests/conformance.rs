@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::support::client::transport;
 use crate::support::front::{Front, Meddle};
 use crate::support::guard::Guard;
-use crate::support::judged::{EVERYTHING, complaints, judge, probe, rows, settings};
+use crate::support::judged::{EVERYTHING, complaints, judge, probe, rows, settings, undocumented};
 use crate::support::listen::closed_port;
 use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
@@ -54,6 +54,9 @@ async fn every_step_is_the_official_one_and_our_registry_passes_it() {
     assert!(own.clone().all(|data| report.data.get(data) == Some(&Status::Pass)), "{:?}", report.data);
     assert_eq!((report.apis.len(), report.data.len()), (28, 24));
     assert_eq!((report.leftovers.len(), report.aborted.as_deref()), (0, None));
+    assert_eq!(undocumented(&report, "spinreg serve", 1), Vec::<String>::new());
+    let report = judge(&registry.address().to_string(), &[]).await;
+    assert_eq!(undocumented(&report, "spinreg serve", 0), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use spinreg::conformance::Report;
 
-use crate::support::judged::{EVERYTHING, causes, complaints, judge, verdicts};
+use crate::support::judged::{EVERYTHING, causes, complaints, judge, undocumented, verdicts};
 use crate::support::peers::{Door, Foreign, Speech};
 use crate::support::root;
 
@@ -37,6 +37,7 @@ async fn compare(registry: &Foreign, name: &str, how: &str, variables: &[(&str, 
         .map(|label| format!("{label}: {:?}, official {:?}", ours.get(label), official.get(label)))
         .collect();
     assert!(differences.is_empty(), "{name} {how}:\n{}\n\n{}", differences.join("\n"), complaints(&report).join("\n"));
+    assert_eq!(undocumented(&report, name, usize::from(how == "everything")), Vec::<String>::new());
     assert_eq!((report.aborted.as_ref(), report.leftovers.len()), (None, 0), "{:?}", report.leftovers);
     report
 }

@@ -8,6 +8,7 @@ use spinreg::conformance::{Exchange, Header, Probe, Report, Settings, Status, St
 use spinreg::transport::{Options, Scheme};
 
 use super::client::transport;
+use super::root;
 
 /// What switches everything on.
 pub(crate) const EVERYTHING: [(&str, &str); 2] = [("OCI_VERSION", "dev"), ("OCI_DATA_SPARSE", "true")];
@@ -61,6 +62,35 @@ pub(crate) fn causes(report: &Report) -> Vec<String> {
 pub(crate) fn verdicts(report: &Report) -> BTreeMap<&'static str, &'static str> {
     let apis = report.apis.iter().map(|(api, status)| (api.label(), status.as_str()));
     apis.chain(report.data.iter().map(|(data, status)| (data.label(), status.as_str()))).collect()
+}
+
+/// Reads a column of `docs/conformance-verdicts.md`: by label, what is said with the defaults and with everything.
+pub(crate) fn documented(heading: &str) -> BTreeMap<String, [String; 2]> {
+    let text = std::fs::read_to_string(root("docs/conformance-verdicts.md")).expect("a page of the docs");
+    let (mut column, mut found) = (0, BTreeMap::new());
+    for line in text.lines().take_while(|line| *line != "## Causes").filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        match cells[column].split_once(" / ") {
+            Some((stable, everything)) if column > 0 => {
+                found.insert(cells[0].to_owned(), [stable.to_owned(), everything.to_owned()]);
+            }
+            _ => column = cells.iter().position(|cell| cell.starts_with(heading)).expect(heading),
+        }
+    }
+    found
+}
+
+/// Says where the docs have another word than these verdicts; `which` is 0 for the defaults and 1 for everything.
+pub(crate) fn undocumented(report: &Report, heading: &str, which: usize) -> Vec<String> {
+    let verdicts = verdicts(report);
+    let documented = documented(heading);
+    assert!(verdicts.keys().all(|label| documented.contains_key(*label)), "{:?}", documented.keys());
+    let differing = documented
+        .iter()
+        .filter(|(label, words)| *verdicts.get(label.as_str()).unwrap_or(&"–") != words[which].as_str());
+    differing
+        .map(|(label, words)| format!("{label}: {:?}, in the docs {}", verdicts.get(label.as_str()), words[which]))
+        .collect()
 }
 
 /// Writes an exchange as the official fixture does.
