@@ -78,7 +78,7 @@ async fn bad_input_is_refused_with_a_hint() {
             vec!["app.wasm` of the component `site`", "`make it`", "hint:"],
         ),
         (vec!["push", "-f", &not_wasm, "localhost:1/app"], 1, vec!["not WebAssembly", "hint:"]),
-        (vec!["push", "-f", &broken, "localhost:1/app"], 1, vec!["broken/spin.toml:10:10"]),
+        (vec!["push", "-f", &broken, "localhost:1/app"], 1, vec!["broken/spin.toml:10:10", "\n10 | "]),
         (vec!["pull", "oci:absent:v1"], 3, vec!["absent", "hint:"]),
         (vec!["pull", &closed], 6, vec!["cannot connect", &closed[..closed.len() - 7], "hint:"]),
         (vec!["pull", "registry.invalid/app:v1"], 6, vec!["registry.invalid", "hint: check the spelling"]),

@@ -16,7 +16,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let failed = |error| Failure { message: format!("cannot start: {error}"), hint: None, exit: Exit::Failed };
+    let failed =
+        |error| Failure { message: format!("cannot start: {error}"), excerpt: None, hint: None, exit: Exit::Failed };
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).max_blocking_threads(DISK).enable_all().build();
     let runtime = runtime.map_err(failed)?;
     let outcome = runtime.block_on(cli.run());

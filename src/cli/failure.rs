@@ -21,6 +21,8 @@ use crate::transport::READ_CERTIFICATES;
 pub struct Failure {
     /// What happened: one sentence, without a full stop.
     pub message: String,
+    /// The line that is at fault, and a mark below the place, where it is one in a manifest.
+    pub excerpt: Option<String>,
     /// What to do about it, where that is known.
     pub hint: Option<String>,
     /// How the process ends.
@@ -60,6 +62,9 @@ impl Failure {
         let mut to = anstream::stderr().lock();
         // Nobody can be told that nobody can be told.
         let _ = writeln!(to, "{error}error:{error:#} {}", self.message);
+        if let Some(text) = &self.excerpt {
+            let _ = writeln!(to, "\n{text}");
+        }
         if let Some(text) = &self.hint {
             let _ = writeln!(to, "\n{hint}hint:{hint:#} {text}");
         }
@@ -151,7 +156,11 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Transfer(error) => explain_transfer(error, invocation),
         Problem::Interrupted => (None, Exit::Interrupted),
     };
-    Failure { message: chain(problem), hint, exit }
+    let excerpt = match problem {
+        Problem::Spin(spin::Error::Manifest(fault)) => fault.excerpt(),
+        _ => None,
+    };
+    Failure { message: chain(problem), excerpt, hint, exit }
 }
 
 /// Says what people are told about a command line that cannot be read.
@@ -169,7 +178,7 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "annotation" => "write `--annotation KEY=VALUE`",
         _ => "run the command with `--help` for what it takes",
     };
-    Failure { message: error.to_string(), hint: Some(hint.to_owned()), exit: Exit::Usage }
+    Failure { message: error.to_string(), excerpt: None, hint: Some(hint.to_owned()), exit: Exit::Usage }
 }
 
 /// Joins an error with its causes, leaving out what was said already.

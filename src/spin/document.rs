@@ -22,12 +22,22 @@ impl Text {
     /// Adds the file, the line and the column to a problem.
     pub(crate) fn blame(&self, flaw: Flaw) -> Error {
         let Flaw { at, problem } = flaw;
-        Error::Manifest(Box::new(Fault { file: self.file.clone(), at: at.map(|at| self.position(at)), problem }))
+        let (at, line) = at.map(|at| (self.position(at), self.line(at))).unzip();
+        Error::Manifest(Box::new(Fault { file: self.file.clone(), at, line, problem }))
     }
 
     /// Finds the place of the byte at `offset`.
     pub(crate) fn position(&self, offset: usize) -> Position {
         Position::of(&self.text, offset)
+    }
+
+    /// Returns the line of the byte at `offset`.
+    fn line(&self, offset: usize) -> String {
+        let text = self.text.as_bytes();
+        let (before, after) = text.split_at(offset.min(text.len()));
+        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let end = after.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| before.len() + newline);
+        String::from_utf8_lossy(&text[start..end]).trim_end_matches('\r').to_owned()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::nearest::suggest;
 use crate::model::excerpt;
 
 /// Why an application could not be loaded, packed or materialised.
@@ -49,8 +50,27 @@ pub struct Fault {
     pub file: PathBuf,
     /// The place in it, where it is one place.
     pub at: Option<Position>,
+    /// The line of that place, as it is written.
+    pub line: Option<String>,
     /// What is wrong.
     pub problem: Problem,
+}
+
+impl Fault {
+    /// Returns the line of the place with a mark below the character, for people; what is far from it is left out.
+    pub fn excerpt(&self) -> Option<String> {
+        let (at, line) = (self.at?, self.line.as_deref()?);
+        let start = at.column.saturating_sub(EXCERPT_BEFORE + 1);
+        let (before, cut) = if start == 0 { ("", 0) } else { ("…", 1) };
+        let mut shown: String = line.chars().skip(start).take(EXCERPT_BEFORE + EXCERPT_AFTER).collect();
+        let after = if line.chars().count() > start + EXCERPT_BEFORE + EXCERPT_AFTER { "…" } else { "" };
+        // One column each, and nothing that a terminal would obey.
+        shown = shown.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+        let (shown, number) = (excerpt(&shown), at.line.to_string());
+        let mark = " ".repeat(cut + at.column.saturating_sub(start + 1));
+        let margin = " ".repeat(number.len());
+        Some(format!("{number} | {before}{shown}{after}\n{margin} | {mark}^"))
+    }
 }
 
 impl fmt::Display for Fault {
@@ -145,8 +165,8 @@ pub enum Problem {
         /// The rule it breaks, as in "has both `required` and `default`; keep one of them".
         rule: &'static str,
     },
-    /// An outbound host that cannot be allowed.
-    Host(Host),
+    /// Outbound hosts that cannot be allowed: all of those in one list.
+    Hosts(Vec<Host>),
     /// Files that cannot be mounted.
     Mount(Mount),
     /// Something that Spin knows and this release does not.
@@ -178,7 +198,14 @@ impl fmt::Display for Problem {
                 suggest(f, name, known.iter().map(String::as_str), "defined are")
             }
             Self::Conflict { what, rule } => write!(f, "{} {rule}", excerpt(what)),
-            Self::Host(host) => host.fmt(f),
+            Self::Hosts(hosts) => {
+                for (index, host) in hosts.iter().take(MOST_HOSTS).enumerate() {
+                    let comma = if index == 0 { "" } else { "; " };
+                    write!(f, "{comma}{host}")?;
+                }
+                let more = hosts.len().saturating_sub(MOST_HOSTS);
+                if more > 0 { write!(f, "; and {more} more") } else { Ok(()) }
+            }
             Self::Mount(mount) => mount.fmt(f),
             Self::Unsupported { what, instead } => write!(f, "{what} is not supported by this release; {instead}"),
         }
@@ -358,61 +385,12 @@ impl fmt::Display for In<'_> {
     }
 }
 
-/// Adds the known name nearest to `name`, or all of them where none is near.
-fn suggest<'a>(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-    introduction: &str,
-) -> fmt::Result {
-    if let Some(nearest) = nearest(name, known.clone()) {
-        return write!(f, "; did you mean `{nearest}`?");
-    }
-    if known.clone().next().is_none() {
-        return Ok(());
-    }
-    write!(f, "; {introduction} ")?;
-    list(f, known)
-}
-
-fn list<'a>(f: &mut fmt::Formatter<'_>, names: impl Iterator<Item = &'a str>) -> fmt::Result {
-    for (index, name) in names.enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        write!(f, "{comma}`{}`", excerpt(name))?;
-    }
-    Ok(())
-}
-
-/// Finds the name that was probably meant: a few edits away, in proportion to its length.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > LONGEST_GUESS {
-        return None;
-    }
-    let scored = known.map(|known| (distance(name, known), known));
-    let (edits, known) = scored.min_by_key(|(edits, _)| *edits)?;
-    (edits <= known.len().div_ceil(4)).then_some(known)
-}
-
-/// Counts the edits between two short texts: insertions, deletions, replacements and swaps of neighbours.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut edits = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                edits = edits.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(edits);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
-}
-
-/// How long a name may be for which a suggestion is looked for: longer ones are no typing mistakes.
-const LONGEST_GUESS: usize = 64;
+/// How many characters of a line are shown before a mistake in it.
+const EXCERPT_BEFORE: usize = 60;
+/// How many characters of a line are shown from a mistake on.
+const EXCERPT_AFTER: usize = 40;
+/// How many hosts of one list are complained about.
+const MOST_HOSTS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -427,19 +405,18 @@ mod tests {
     }
 
     #[test]
-    fn suggestions_are_near() {
-        let known = ["source", "environment", "allowed_outbound_hosts", "files"];
-        for (name, expected) in [
-            ("sourc", Some("source")),
-            ("enviroment", Some("environment")),
-            ("allowed_outbound_host", Some("allowed_outbound_hosts")),
-            ("file", Some("files")),
-            ("fiels", Some("files")),
-            ("zebra", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(name, known.into_iter()), expected, "{name}");
-        }
+    fn excerpts_mark_the_place() {
+        let of = |line: &str, column: usize| {
+            let at = Some(Position { line: 7, column });
+            let fault = Fault { file: "f".into(), at, line: Some(line.into()), problem: Problem::Syntax("x".into()) };
+            fault.excerpt().expect("there is a line")
+        };
+        assert_eq!(of("[compnent.a]", 2), "7 | [compnent.a]\n  |  ^");
+        assert_eq!(of("\ta = \u{1b}[1m", 2), "7 |  a = \u{fffd}[1m\n  |  ^");
+        assert_eq!(of("", 1), "7 | \n  | ^");
+        let long = of(&"x".repeat(1_000), 500);
+        let [text, mark] = long.lines().collect::<Vec<_>>()[..] else { panic!("two lines: {long}") };
+        assert_eq!((text.chars().count(), mark.chars().count()), (4 + 1 + 100 + 1, 4 + 1 + 60 + 1), "{long}");
     }
 
     #[test]

@@ -18,10 +18,14 @@ pub(super) fn merge(outbound: &[Spanned<String>], http: &[Spanned<String>]) -> R
         merged.extend(everything.map(|host| Spanned::new(all.span(), host.to_owned())));
         return Ok(merged);
     }
+    let mut bad = Vec::new();
     for entry in http {
-        let hosts = convert(entry.get_ref()).map_err(|expected| flaw(entry, expected))?;
-        merged.extend(hosts.into_iter().map(|host| Spanned::new(entry.span(), host)));
+        match convert(entry.get_ref()) {
+            Ok(hosts) => merged.extend(hosts.into_iter().map(|host| Spanned::new(entry.span(), host))),
+            Err(expected) => bad.push((entry, expected)),
+        }
     }
+    refuse_all(bad)?;
     Ok(merged)
 }
 
@@ -30,19 +34,15 @@ pub(super) fn merge(outbound: &[Spanned<String>], http: &[Spanned<String>]) -> R
 /// Entries with variables are checked as far as the variables have defaults.
 pub(super) fn check(hosts: &[Spanned<String>], variables: &BTreeMap<String, LockedVariable>) -> Result<Chaining, Flaw> {
     let mut chaining = Chaining::None;
+    let mut bad = Vec::new();
     for entry in hosts {
-        let template = Template::parse(entry.get_ref()).ok_or_else(|| flaw(entry, "a `}}` after each `{{`"))?;
-        if template.is_literal() {
-            let host = parse(entry.get_ref()).map_err(|expected| flaw(entry, expected))?;
-            if host == "*.spin.internal" || (host.ends_with(".spin.internal") && !host.contains('*')) {
-                chaining = Chaining::Required;
-            }
-        } else if let Some(text) = template.with_defaults(variables)
-            && !["", "http://", "https://"].contains(&text.as_str())
-        {
-            parse(&text).map_err(|expected| flaw(entry, expected))?;
+        match check_one(entry.get_ref(), variables) {
+            Ok(Chaining::Required) => chaining = Chaining::Required,
+            Ok(Chaining::None) => {}
+            Err(expected) => bad.push((entry, expected)),
         }
     }
+    refuse_all(bad)?;
     Ok(chaining)
 }
 
@@ -53,8 +53,25 @@ pub(super) enum Chaining {
     Required,
 }
 
-fn flaw(entry: &Spanned<String>, expected: &'static str) -> Flaw {
-    Flaw::at(entry.span(), Problem::Host(Host { entry: entry.get_ref().clone(), expected }))
+fn check_one(entry: &str, variables: &BTreeMap<String, LockedVariable>) -> Result<Chaining, &'static str> {
+    let template = Template::parse(entry).ok_or("a `}}` after each `{{`")?;
+    if template.is_literal() {
+        let host = parse(entry)?;
+        let chained = host == "*.spin.internal" || (host.ends_with(".spin.internal") && !host.contains('*'));
+        return Ok(if chained { Chaining::Required } else { Chaining::None });
+    }
+    match template.with_defaults(variables) {
+        Some(text) if !["", "http://", "https://"].contains(&text.as_str()) => parse(&text).map(|_| Chaining::None),
+        _ => Ok(Chaining::None),
+    }
+}
+
+/// Complains about all bad entries of a list at once, at the place of the first.
+fn refuse_all(bad: Vec<(&Spanned<String>, &'static str)>) -> Result<(), Flaw> {
+    let Some((first, _)) = bad.first() else { return Ok(()) };
+    let at = first.span();
+    let hosts = bad.into_iter().map(|(entry, expected)| Host { entry: entry.get_ref().clone(), expected });
+    Err(Flaw::at(at, Problem::Hosts(hosts.collect())))
 }
 
 /// Parses `scheme://host[:port]` and returns the host.
@@ -283,5 +300,16 @@ mod tests {
         for http in ["ftp://x", "example.com/path", "x:http", ""] {
             assert!(merge(&[], &entries(&[http])).is_err(), "{http}");
         }
+    }
+
+    #[test]
+    fn all_bad_entries_are_named() {
+        let flaw = merge(&[], &entries(&["a", "ftp://x", "b/c"])).expect_err("two are bad");
+        let Problem::Hosts(hosts) = flaw.problem else { panic!("hosts") };
+        assert_eq!(hosts.iter().map(|host| host.entry.as_str()).collect::<Vec<_>>(), ["ftp://x", "b/c"]);
+        let flaw = check(&entries(&["a", "http://b", "c"]), &BTreeMap::new()).expect_err("two are bad");
+        assert!(
+            flaw.problem.to_string().contains("`a` has to have a scheme, as in `https://example.com`; the outbound")
+        );
     }
 }

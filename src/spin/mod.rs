@@ -22,6 +22,7 @@ mod lock_file;
 mod materialise;
 pub mod media;
 mod mounts;
+mod nearest;
 mod normalise;
 mod pack;
 mod package;
