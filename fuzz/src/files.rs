@@ -1,12 +1,13 @@
 //! Files that people and other tools write: applications, our configuration, image layouts.
 
+use std::path::Path;
+use std::time::Duration;
+
 use spinreg::Digest;
 use spinreg::cli::fuzzing::configuration as read;
 use spinreg::model::{Descriptor, MediaType, Tag};
-use spinreg::spin::LockedApp;
-use spinreg::spin::fuzzing::manifest;
+use spinreg::spin::{LockedApp, interpret};
 use spinreg::store::fuzzing::LayoutIndex;
-use std::time::Duration;
 
 use crate::line;
 
@@ -15,7 +16,7 @@ pub fn app_manifest(data: &[u8]) {
     let (profile, text) = line(data);
     let (Ok(profile), Ok(text)) = (std::str::from_utf8(profile), std::str::from_utf8(text)) else { return };
     let profile = Some(profile).filter(|profile| !profile.is_empty());
-    match manifest(text, profile) {
+    match interpret(Path::new("spin.toml"), text, profile) {
         Ok((app, _warnings)) => {
             let printed = app.to_json();
             let again = LockedApp::parse(&printed).expect("what we print is a lock file");

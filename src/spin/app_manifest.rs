@@ -1,4 +1,4 @@
-//! `spin.toml`, manifest version 2: the text as data, every part with its place.
+//! `spin.toml` as data, every part with its place. Either version becomes this.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,10 +6,14 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use serde_spanned::Spanned;
 
+use super::dependency::{Dependencies, Dependency};
 use super::document::{self, Flaw, Item, Table};
 use super::error::Problem;
 use super::id::Style;
+use super::source::Source;
 use super::variables::Variable;
+use super::warning::Notice;
+use super::{manifest_v1, manifest_v2};
 
 /// An application as its author wrote it.
 #[derive(Debug)]
@@ -21,21 +25,28 @@ pub(super) struct AppManifest {
     /// Settings of trigger types.
     pub(super) trigger_settings: BTreeMap<String, Map<String, Value>>,
     pub(super) variables: BTreeMap<String, Spanned<Variable>>,
+    /// The types of triggers that are written down, even where there is no trigger of them.
+    pub(super) trigger_types: Vec<String>,
     /// Grouped by type, in the order of the text.
     pub(super) triggers: Vec<Trigger>,
     /// In the order of the text.
     pub(super) components: Vec<Component>,
+    /// What is allowed and probably not meant, as far as parsing can tell.
+    pub(super) notices: Vec<(usize, Notice)>,
 }
 
 /// One `[[trigger.TYPE]]`.
 #[derive(Debug)]
 pub(super) struct Trigger {
+    pub(super) span: Range<usize>,
     pub(super) kind: String,
     /// Empty where the author gave none.
     pub(super) id: String,
     pub(super) component: Option<Spec>,
     /// By role, in the order of the text.
     pub(super) components: Vec<(String, Vec<Spec>)>,
+    /// What stands before the component, by role, in the order of the text.
+    pub(super) dependencies: Vec<(String, Vec<Dependency>)>,
     /// Everything else.
     pub(super) config: Map<String, Value>,
 }
@@ -58,6 +69,7 @@ pub(super) struct Component {
     pub(super) environment: BTreeMap<String, String>,
     pub(super) files: Vec<Spanned<Mount>>,
     pub(super) exclude_files: Vec<Spanned<String>>,
+    /// Deprecated in version 2; of version 1 they are among `allowed_outbound_hosts` already.
     pub(super) allowed_http_hosts: Vec<Spanned<String>>,
     pub(super) allowed_outbound_hosts: Vec<Spanned<String>>,
     pub(super) key_value_stores: Vec<String>,
@@ -65,19 +77,19 @@ pub(super) struct Component {
     pub(super) ai_models: Vec<String>,
     pub(super) build: Option<Build>,
     pub(super) profiles: BTreeMap<String, Profile>,
-    /// Where its first dependency is.
-    pub(super) dependencies: Option<Range<usize>>,
+    pub(super) dependencies: Dependencies,
+    /// Whether all dependencies may use what the component may use, where the author has said it.
+    pub(super) dependencies_inherit: Option<Spanned<bool>>,
+    /// What stands before it when its trigger calls it; filled by normalising.
+    pub(super) before: Option<Before>,
 }
 
-/// Where a component's WebAssembly comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// A path, relative to the manifest.
-    Local(String),
-    /// `{ url, digest }`.
-    Url,
-    /// `{ registry, package, version }`.
-    Package,
+/// What stands before a component when a trigger calls it.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    /// The type of the trigger, which knows what to make of the roles.
+    pub(super) kind: String,
+    pub(super) dependencies: Vec<(String, Vec<Dependency>)>,
 }
 
 /// One entry of `files`.
@@ -93,7 +105,7 @@ pub(super) enum Mount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Build {
     pub(super) command: Command,
-    pub(super) workdir: Option<String>,
+    pub(super) workdir: Option<Spanned<String>>,
     pub(super) watch: Vec<String>,
 }
 
@@ -110,189 +122,46 @@ pub(super) struct Profile {
     pub(super) source: Option<Spanned<Source>>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) build: Option<Command>,
-    pub(super) dependencies: Option<Range<usize>>,
+    pub(super) dependencies: Dependencies,
 }
 
 impl AppManifest {
     /// Parses the text of a manifest.
     pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
-        let mut top = document::parse(text)?;
-        version(&mut top)?;
-        top.only(&["spin_manifest_version", "application", "variables", "trigger", "component"])?;
-        let mut app = top.need("application")?.table()?;
-        app.only(&["name", "version", "description", "authors", "targets", "trigger", "tool"])?;
-        let name = app.need("name")?.text()?.into_inner();
-        let (version, description) = (app.text("version")?, app.text("description")?);
-        let authors = plain(app.texts("authors")?);
-        targets(&mut app)?;
-        tools(&mut app)?;
-        let mut trigger_settings = BTreeMap::new();
-        for (kind, item) in app.table("trigger")? {
-            trigger_settings.insert(kind.into_inner(), item.table()?.into_json()?);
-        }
-        let mut variables = BTreeMap::new();
-        for (name, item) in top.table("variables")? {
-            let name = checked("variable", Style::LowerSnake, name)?;
-            variables.insert(name.get_ref().clone(), Spanned::new(name.span(), Variable::parse(item)?));
-        }
-        let mut triggers = Vec::new();
-        for (kind, items) in top.need("trigger")?.table()?.into_entries() {
-            for item in items.array()? {
-                triggers.push(Trigger::parse(kind.get_ref(), item)?);
-            }
-        }
-        let mut components = Vec::new();
-        for (id, item) in top.table("component")? {
-            let id = checked("component id", Style::Kebab, id)?.into_inner();
-            components.push(Component::parse(id, item)?);
-        }
-        Ok(Self { name, version, description, authors, trigger_settings, variables, triggers, components })
-    }
-}
-
-/// Checks that the manifest is of version 2.
-fn version(top: &mut Table<'_>) -> Result<(), Flaw> {
-    let older = "turn it into version 2 (`spin_manifest_version = 2`), which Spin understands since 2.0";
-    if !top.has("spin_manifest_version")
-        && let Some(alias) = top.take("spin_version")
-    {
-        let problem = Problem::Unsupported { what: "a manifest of version 1", instead: older };
-        return Err(Flaw::at(alias.span(), problem));
-    }
-    let item = top.need("spin_manifest_version")?;
-    match item.written().as_str() {
-        "2" => Ok(()),
-        "\"1\"" => {
-            let problem = Problem::Unsupported { what: "a manifest of version 1", instead: older };
-            Err(Flaw::at(item.span(), problem))
-        }
-        other => {
-            let what = "manifest version";
-            let problem = Problem::Invalid { what, value: other.to_owned(), expected: "the number 2" };
-            Err(Flaw::at(item.span(), problem))
+        let top = document::parse(text)?;
+        match version(&top)? {
+            Version::One => manifest_v1::parse(top),
+            Version::Two => manifest_v2::parse(top),
         }
     }
 }
 
-impl Trigger {
-    fn parse(kind: &str, item: Item<'_>) -> Result<Self, Flaw> {
-        let mut table = item.table()?;
-        let id = table.text("id")?;
-        let component = table.take("component").map(Spec::parse).transpose()?;
-        let mut components = Vec::new();
-        for (role, item) in table.table("components")? {
-            let specs = match item.is_array() {
-                true => item.array()?.into_iter().map(Spec::parse).collect::<Result<_, _>>()?,
-                false => vec![Spec::parse(item)?],
-            };
-            components.push((role.into_inner(), specs));
-        }
-        if let Some((_, first)) = table.table("dependencies")?.into_iter().next() {
-            let what = "a trigger with dependencies";
-            let instead = "remove them, or compose the component beforehand";
-            return Err(Flaw::at(first.span(), Problem::Unsupported { what, instead }));
-        }
-        Ok(Self { kind: kind.to_owned(), id, component, components, config: table.into_json()? })
-    }
+enum Version {
+    One,
+    Two,
 }
 
-impl Spec {
-    fn parse(item: Item<'_>) -> Result<Self, Flaw> {
-        if item.is_text() {
-            return checked("component id", Style::Kebab, item.text()?).map(Self::Reference);
+/// Finds out the version of a manifest: the text "1" or the number 2, as Spin has it.
+fn version(top: &Table<'_>) -> Result<Version, Flaw> {
+    let item = match (top.get(VERSION), top.get(OLD_VERSION)) {
+        (None, Some((written, span))) if written == "2" => {
+            let rule = "was the key in version 1; in version 2 it is `spin_manifest_version`";
+            return Err(Flaw::at(span, Problem::Conflict { what: format!("`{OLD_VERSION}`"), rule }));
         }
-        if item.is_table() {
-            return Component::parse(String::new(), item).map(|component| Self::Inline(Box::new(component)));
+        (Some(item), None) | (None, Some(item)) => item,
+        (None, None) => return Err(Flaw::at(top.span(), Problem::MissingKey { key: VERSION, table: String::new() })),
+        (Some(_), Some((_, span))) => {
+            let what = format!("`{OLD_VERSION}` and `{VERSION}`");
+            return Err(Flaw::at(span, Problem::Conflict { what, rule: "are one key; keep the second" }));
         }
-        Err(item.wrong("the id of a component, or a table with a `source`"))
-    }
-}
-
-impl Component {
-    fn parse(id: String, item: Item<'_>) -> Result<Self, Flaw> {
-        let mut table = item.table()?;
-        table.only(&[
-            "source",
-            "description",
-            "variables",
-            "environment",
-            "files",
-            "exclude_files",
-            "allowed_http_hosts",
-            "allowed_outbound_hosts",
-            "key_value_stores",
-            "sqlite_databases",
-            "ai_models",
-            "targets",
-            "build",
-            "tool",
-            "dependencies_inherit_configuration",
-            "dependencies",
-            "profile",
-        ])?;
-        let source = Source::parse(table.need("source")?)?;
-        let mut variables = BTreeMap::new();
-        for (name, item) in table.table("variables")? {
-            let name = checked("variable", Style::LowerSnake, name)?.into_inner();
-            variables.insert(name, item.text()?);
+    };
+    match item {
+        (written, _) if written == "\"1\"" => Ok(Version::One),
+        (written, _) if written == "2" => Ok(Version::Two),
+        (value, span) => {
+            let expected = "the number `2` (or the text `\"1\"`)";
+            Err(Flaw::at(span, Problem::Invalid { what: "manifest version", value, expected }))
         }
-        let files = table.take("files").map_or_else(|| Ok(Vec::new()), Item::array)?;
-        let files = files.into_iter().map(Mount::parse).collect::<Result<_, _>>()?;
-        targets(&mut table)?;
-        tools(&mut table)?;
-        if let Some(flag) = table.take("dependencies_inherit_configuration") {
-            flag.boolean()?;
-        }
-        let dependencies = table.table("dependencies")?;
-        let build = table.take("build").map(|item| Build::parse(item, BUILD)).transpose()?;
-        let mut profiles = BTreeMap::new();
-        for (name, item) in table.table("profile")? {
-            profiles.insert(name.into_inner(), Profile::parse(item)?);
-        }
-        Ok(Self {
-            id,
-            source,
-            description: table.text("description")?,
-            variables,
-            environment: table.text_map("environment")?,
-            files,
-            exclude_files: table.texts("exclude_files")?,
-            allowed_http_hosts: table.texts("allowed_http_hosts")?,
-            allowed_outbound_hosts: table.texts("allowed_outbound_hosts")?,
-            key_value_stores: labels("key-value store", table.texts("key_value_stores")?)?,
-            sqlite_databases: labels("SQLite database", table.texts("sqlite_databases")?)?,
-            ai_models: plain(table.texts("ai_models")?),
-            build,
-            profiles,
-            dependencies: dependencies.first().map(|(name, _)| name.span()),
-        })
-    }
-}
-
-impl Source {
-    fn parse(item: Item<'_>) -> Result<Spanned<Self>, Flaw> {
-        let span = item.span();
-        if item.is_text() {
-            let path = item.text()?.into_inner();
-            if path.is_empty() {
-                let problem = Problem::Invalid { what: "component source", value: path, expected: "a path" };
-                return Err(Flaw::at(span, problem));
-            }
-            return Ok(Spanned::new(span, Self::Local(path)));
-        }
-        if !item.is_table() {
-            return Err(item.wrong("a path, `{ url, digest }` or `{ registry, package, version }`"));
-        }
-        let mut table = item.table()?;
-        table.only(&["url", "digest", "registry", "package", "version"])?;
-        let (source, needed): (_, [&'static str; 2]) = match table.has("url") || table.has("digest") {
-            true => (Self::Url, ["url", "digest"]),
-            false => (Self::Package, ["package", "version"]),
-        };
-        for key in needed {
-            table.need(key)?.text()?;
-        }
-        Ok(Spanned::new(span, source))
     }
 }
 
@@ -311,27 +180,37 @@ impl Mount {
         let destination = table.need("destination")?.text()?.into_inner();
         Ok(Spanned::new(span, Self::Placed { source, destination }))
     }
+
+    /// Takes the `files` of a component.
+    pub(super) fn list(table: &mut Table<'_>) -> Result<Vec<Spanned<Self>>, Flaw> {
+        let files = table.take("files").map_or_else(|| Ok(Vec::new()), Item::array)?;
+        files.into_iter().map(Self::parse).collect()
+    }
 }
 
 impl Build {
-    fn parse(item: Item<'_>, known: &'static [&'static str]) -> Result<Self, Flaw> {
+    /// Parses the `build` of a component.
+    pub(super) fn parse(item: Item<'_>) -> Result<Self, Flaw> {
         let mut table = item.table()?;
-        table.only(known)?;
-        let command = table.need("command")?;
-        let command = match command.is_array() {
-            true => {
-                let commands = command.array()?.into_iter().map(|item| item.text().map(Spanned::into_inner));
-                Command::Several(commands.collect::<Result<_, _>>()?)
-            }
-            false if command.is_text() => Command::One(command.text()?.into_inner()),
-            false => return Err(command.wrong("a string or an array of strings")),
-        };
-        let workdir = table.take("workdir").map(Item::text).transpose()?.map(Spanned::into_inner);
+        table.only(&["command", "workdir", "watch"])?;
+        let command = Command::parse(table.need("command")?)?;
+        let workdir = table.take("workdir").map(Item::text).transpose()?;
         Ok(Self { command, workdir, watch: plain(table.texts("watch")?) })
     }
 }
 
 impl Command {
+    pub(super) fn parse(item: Item<'_>) -> Result<Self, Flaw> {
+        if item.is_array() {
+            let commands = item.array()?.into_iter().map(|item| item.text().map(Spanned::into_inner));
+            return commands.collect::<Result<_, _>>().map(Self::Several);
+        }
+        if !item.is_text() {
+            return Err(item.wrong("a string or an array of strings"));
+        }
+        item.text().map(|command| Self::One(command.into_inner()))
+    }
+
     /// Returns the commands in their order.
     pub(super) fn commands(&self) -> Vec<String> {
         match self {
@@ -349,39 +228,28 @@ impl Command {
     }
 }
 
-impl Profile {
-    fn parse(item: Item<'_>) -> Result<Self, Flaw> {
-        let mut table = item.table()?;
-        table.only(&["source", "environment", "dependencies", "build"])?;
-        Ok(Self {
-            source: table.take("source").map(Source::parse).transpose()?,
-            environment: table.text_map("environment")?,
-            build: table.take("build").map(|item| Build::parse(item, &["command"])).transpose()?.map(|b| b.command),
-            dependencies: table.table("dependencies")?.first().map(|(name, _)| name.span()),
-        })
+/// Takes the `variables` of an application.
+pub(super) fn variables(table: &mut Table<'_>) -> Result<BTreeMap<String, Spanned<Variable>>, Flaw> {
+    let mut variables = BTreeMap::new();
+    for (name, item) in table.table("variables")? {
+        let name = checked("variable", Style::LowerSnake, name)?;
+        variables.insert(name.get_ref().clone(), Spanned::new(name.span(), Variable::parse(item)?));
     }
+    Ok(variables)
 }
 
-/// Checks `targets`, which leave no trace in an artifact.
-fn targets(table: &mut Table<'_>) -> Result<(), Flaw> {
-    for item in table.take("targets").map_or_else(|| Ok(Vec::new()), Item::array)? {
-        if item.is_text() {
-            continue;
-        }
-        if !item.is_table() {
-            return Err(item.wrong("a name, `{ url }` or `{ path }`"));
-        }
-        item.table()?.only(&["url", "path"])?;
+/// Takes the variables of a component, which are under `key`.
+pub(super) fn values(table: &mut Table<'_>, key: &str) -> Result<BTreeMap<String, Spanned<String>>, Flaw> {
+    let mut values = BTreeMap::new();
+    for (name, item) in table.table(key)? {
+        let name = checked("variable", Style::LowerSnake, name)?.into_inner();
+        values.insert(name, item.text()?);
     }
-    Ok(())
+    Ok(values)
 }
 
-/// Checks `tool`, which belongs to other programs.
-fn tools(table: &mut Table<'_>) -> Result<(), Flaw> {
-    table.table("tool")?.into_iter().try_for_each(|(_, item)| item.table().map(drop))
-}
-
-fn checked(what: &'static str, style: Style, id: Spanned<String>) -> Result<Spanned<String>, Flaw> {
+/// Refuses an identifier in another style.
+pub(super) fn checked(what: &'static str, style: Style, id: Spanned<String>) -> Result<Spanned<String>, Flaw> {
     if style.accepts(id.get_ref()) {
         return Ok(id);
     }
@@ -389,19 +257,36 @@ fn checked(what: &'static str, style: Style, id: Spanned<String>) -> Result<Span
     Err(Flaw::at(span, Problem::Invalid { what, value: id.into_inner(), expected }))
 }
 
-fn labels(what: &'static str, labels: Vec<Spanned<String>>) -> Result<Vec<String>, Flaw> {
-    let bad =
-        |label: &&Spanned<String>| !(Style::Kebab.accepts(label.get_ref()) || Style::Snake.accepts(label.get_ref()));
-    if let Some(label) = labels.iter().find(bad) {
-        let value = label.get_ref().clone();
-        return Err(Flaw::at(label.span(), Problem::Invalid { what, value, expected: "kebab-case or snake_case" }));
-    }
-    Ok(plain(labels))
-}
-
-fn plain(texts: Vec<Spanned<String>>) -> Vec<String> {
+/// Returns texts without their places.
+pub(super) fn plain(texts: Vec<Spanned<String>>) -> Vec<String> {
     texts.into_iter().map(Spanned::into_inner).collect()
 }
 
-/// The keys of `build`.
-const BUILD: &[&str] = &["command", "workdir", "watch"];
+/// The key of the version.
+pub(super) const VERSION: &str = "spin_manifest_version";
+/// What it was called before version 2.
+pub(super) const OLD_VERSION: &str = "spin_version";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart() {
+        for (text, expected) in [
+            ("", "1:1: the key `spin_manifest_version` is missing"),
+            ("spin_manifest_version = \"2\"", "1:25: the manifest version `\"2\"` has to be the number `2`"),
+            ("spin_manifest_version = 1", "1:25: the manifest version `1` has to be"),
+            ("spin_manifest_version = \"77.1\"", "1:25: the manifest version `\"77.1\"` has to be"),
+            ("spin_manifest_version = []", "1:25: the manifest version `[…]` has to be"),
+            ("spin_version = 2", "1:16: `spin_version` was the key in version 1; in version 2 it is"),
+            ("spin_version = \"1\"\nspin_manifest_version = 2", "1:16: `spin_version` and `spin_manifest_version` are"),
+            ("spin_version = \"1\"", "1:1: the key `name` is missing"),
+            ("spin_manifest_version = \"1\"", "1:1: the key `name` is missing"),
+        ] {
+            let text = document::Text { file: "f".into(), text: text.to_owned() };
+            let error = text.blame(AppManifest::parse(&text.text).expect_err("no manifest")).to_string();
+            assert!(error.starts_with(&format!("f:{expected}")), "{error}");
+        }
+    }
+}

@@ -104,6 +104,12 @@ impl<'t> Table<'t> {
         self.entries.iter().any(|(name, _)| name.get_ref() == key)
     }
 
+    /// Returns a value as it stands in the text, and where it is.
+    pub(crate) fn get(&self, key: &str) -> Option<(String, Range<usize>)> {
+        let (_, value) = self.entries.iter().find(|(name, _)| name.get_ref() == key)?;
+        Some((written(value.get_ref()), value.span()))
+    }
+
     /// Takes a value out.
     pub(crate) fn take(&mut self, key: &str) -> Option<Item<'t>> {
         let index = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
@@ -188,6 +194,10 @@ impl<'t> Item<'t> {
         matches!(self.value, DeValue::Table(_))
     }
 
+    pub(crate) fn is_boolean(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
+    }
+
     pub(crate) fn is_array(&self) -> bool {
         matches!(self.value, DeValue::Array(_))
     }
@@ -247,19 +257,6 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// Returns the value as it stands in the text, for naming it in a complaint.
-    pub(crate) fn written(&self) -> String {
-        match &self.value {
-            DeValue::String(text) => format!("{text:?}"),
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Float(number) => number.to_string(),
-            DeValue::Boolean(value) => value.to_string(),
-            DeValue::Datetime(date) => date.to_string(),
-            DeValue::Array(_) => "[…]".to_owned(),
-            DeValue::Table(_) => "{…}".to_owned(),
-        }
-    }
-
     /// Returns the value as JSON; dates become text.
     pub(crate) fn json(self) -> Result<Value, Flaw> {
         match self.value {
@@ -276,6 +273,19 @@ impl<'t> Item<'t> {
             DeValue::Array(_) => self.array()?.into_iter().map(Item::json).collect(),
             DeValue::Table(_) => self.table()?.into_json().map(Value::Object),
         }
+    }
+}
+
+/// Writes a value as it stands in the text, for naming it in a complaint.
+fn written(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(date) => date.to_string(),
+        DeValue::Array(_) => "[…]".to_owned(),
+        DeValue::Table(_) => "{…}".to_owned(),
     }
 }
 

@@ -1,12 +1,10 @@
-//! Doors for `fuzz/` to the parsers of this floor. No part of the API, and no logic.
+//! A door for `fuzz/` to the parser of archives. No part of the API, and no logic.
 #![allow(missing_docs, reason = "no part of the API")]
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::app_manifest::AppManifest;
-use super::document::Text;
-use super::{LockedApp, UnpackLimits, load, normalise, unpack};
+use super::{UnpackLimits, unpack};
 use crate::disk::Mode;
 use crate::error;
 use crate::model::{Descriptor, Digest};
@@ -22,15 +20,4 @@ pub fn unpack(room: &Path, bytes: &[u8], limits: UnpackLimits) -> Result<Vec<(Di
     let descriptor = Descriptor::of(super::media::ARCHIVE, bytes);
     let found = unpack::unpack(&archive, &descriptor, &shelf, &session, limits, &Arc::downgrade(&wanted))?;
     Ok(found.into_iter().collect())
-}
-
-/// The lock file of an application, its content left out, and how many warnings there are.
-pub fn manifest(text: &str, profile: Option<&str>) -> Result<(LockedApp, usize), super::Error> {
-    let mut notices = Vec::new();
-    let lock = AppManifest::parse(text).and_then(|mut app| {
-        normalise::normalise(&mut app, profile)?;
-        load::lock(&app, profile, &mut notices)
-    });
-    let blamed = |flaw| Text { file: "spin.toml".into(), text: text.to_owned() }.blame(flaw);
-    Ok((lock.map_err(blamed)?, notices.len()))
 }

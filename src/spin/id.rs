@@ -9,6 +9,8 @@ pub(super) enum Style {
     Snake,
     /// `two_words`, without capitals: variables.
     LowerSnake,
+    /// `two-words`, without capitals: namespaces and names of packages.
+    LowerKebab,
 }
 
 impl Style {
@@ -17,6 +19,9 @@ impl Style {
         match self {
             Self::Kebab => "kebab-case: words of letters and digits, each beginning with a letter, joined by `-`",
             Self::Snake => "snake_case: words of letters and digits, each beginning with a letter, joined by `_`",
+            Self::LowerKebab => {
+                "kebab-case: words of small letters and digits, each beginning with a letter, joined by `-`"
+            }
             Self::LowerSnake => {
                 "snake_case: words of small letters and digits, each beginning with a letter, joined by `_`"
             }
@@ -25,7 +30,7 @@ impl Style {
 
     /// Says whether `text` is an identifier in this style.
     pub(super) fn accepts(self, text: &str) -> bool {
-        let delimiter = if self == Self::Kebab { '-' } else { '_' };
+        let delimiter = if matches!(self, Self::Kebab | Self::LowerKebab) { '-' } else { '_' };
         text.split(delimiter).all(|word| self.accepts_word(word))
     }
 
@@ -35,8 +40,18 @@ impl Style {
         let capital = !word.bytes().any(|byte| byte.is_ascii_lowercase());
         word.starts_with(|first: char| first.is_ascii_alphabetic())
             && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            && (small || (capital && self != Self::LowerSnake))
+            && (small || (capital && !matches!(self, Self::LowerSnake | Self::LowerKebab)))
     }
+}
+
+/// Repairs a component id of version 1, where anything was allowed, as Spin does; what cannot be repaired is returned
+/// as it is.
+pub(super) fn repair(id: &str) -> String {
+    if Style::Kebab.accepts(id) {
+        return id.to_owned();
+    }
+    let repaired = id.replace('_', "-").to_lowercase();
+    if Style::Kebab.accepts(&repaired) { repaired } else { id.to_owned() }
 }
 
 #[cfg(test)]
@@ -71,6 +86,24 @@ mod tests {
             assert_eq!(Style::Kebab.accepts(text), kebab, "{text}");
             assert_eq!(Style::Snake.accepts(text), snake, "{text}");
             assert_eq!(Style::LowerSnake.accepts(text), lower, "{text}");
+            let without_capitals = kebab && text.to_ascii_lowercase() == text;
+            assert_eq!(Style::LowerKebab.accepts(text), without_capitals, "{text}");
+        }
+    }
+
+    #[test]
+    fn old_ids_are_repaired() {
+        for (id, expected) in [
+            ("two-words", "two-words"),
+            ("TWO-words", "TWO-words"),
+            ("two_words", "two-words"),
+            ("mixedCase", "mixedcase"),
+            ("Mixed_Case", "mixed-case"),
+            ("a.b", "a.b"),
+            ("_a", "_a"),
+            ("1a", "1a"),
+        ] {
+            assert_eq!(repair(id), expected);
         }
     }
 }

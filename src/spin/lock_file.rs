@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::dependency_name::DependencyName;
 use super::media;
 use crate::model::{Digest, ParseError};
 
@@ -65,6 +66,9 @@ pub struct LockedTrigger {
     pub trigger_type: String,
     /// What its type makes of it; `component` names the component.
     pub trigger_config: Value,
+    /// What stands before its component, by role. On its way to being loaded it moves to the component.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trigger_dependencies: BTreeMap<String, Vec<ComponentDependency>>,
     /// What is unknown here.
     #[serde(flatten)]
     pub rest: BTreeMap<String, Value>,
@@ -91,7 +95,10 @@ pub struct LockedComponent {
     pub config: BTreeMap<String, String>,
     /// What its imports are satisfied with when it is loaded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub dependencies: BTreeMap<String, ComponentDependency>,
+    pub dependencies: BTreeMap<DependencyName, ComponentDependency>,
+    /// What stands before it when its trigger calls it, by role; `middleware` of `http` is outermost first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trigger_dependencies: BTreeMap<String, Vec<ComponentDependency>>,
     /// What the host must provide for this component.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub host_requirements: Map<String, Value>,

@@ -9,6 +9,8 @@ mod archive;
 mod cache;
 mod cached;
 mod created;
+mod dependency;
+mod dependency_name;
 pub(crate) mod document;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -18,7 +20,10 @@ mod glob_walk;
 mod hosts;
 mod id;
 mod load;
+mod lock;
 mod lock_file;
+mod manifest_v1;
+mod manifest_v2;
 mod materialise;
 pub mod media;
 mod mounts;
@@ -28,6 +33,8 @@ mod pack;
 mod package;
 #[cfg(test)]
 mod properties;
+mod source;
+mod split;
 mod unpack;
 mod variables;
 mod warning;
@@ -36,8 +43,9 @@ mod wasm;
 pub use cache::Cache;
 pub use cached::CachedApplication;
 pub use created::Created;
+pub use dependency_name::{DependencyName, PackageName};
 pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
-pub use load::{Application, LoadOptions, LocalComponent, load};
+pub use load::{Application, LoadOptions, LocalComponent, interpret, load};
 pub use lock_file::{
     ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
     LockedVariable,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::error::Position;
+use super::nearest::suggest;
 use crate::model::excerpt;
 
 /// Something in a manifest that is allowed and probably not meant.
@@ -72,6 +73,27 @@ pub enum Notice {
         component: String,
         /// The variable.
         name: String,
+        /// The defined variable with the nearest name, where one is near.
+        nearest: Option<String>,
+    },
+    /// A manifest of version 1 defines a component twice; Spin takes the last.
+    DefinedTwice {
+        /// The component.
+        component: String,
+    },
+    /// A dependency would inherit something that is nothing to inherit, so it inherits nothing by that.
+    UnknownInheritance {
+        /// The dependency.
+        dependency: String,
+        /// The name that is unknown.
+        name: String,
+    },
+    /// A trigger runs no component.
+    NoComponent {
+        /// The trigger.
+        trigger: String,
+        /// A key of the trigger that was probably meant to be `component`.
+        key: Option<String>,
     },
 }
 
@@ -106,10 +128,37 @@ impl fmt::Display for Notice {
                 let component = excerpt(component);
                 write!(f, "`allowed_http_hosts` of `{component}` is deprecated; use `allowed_outbound_hosts`")
             }
-            Self::UnknownVariable { component, name } => {
+            Self::UnknownVariable { component, name, nearest } => {
                 let (component, name) = (excerpt(component), excerpt(name));
-                write!(f, "`{component}` uses the variable `{name}`, which the application does not define")
+                write!(f, "`{component}` uses the variable `{name}`, which the application does not define")?;
+                nearest.iter().try_for_each(|nearest| write!(f, "; did you mean `{}`?", excerpt(nearest)))
+            }
+            Self::DefinedTwice { component } => {
+                write!(
+                    f,
+                    "the component `{}` is defined before; this definition counts, as in Spin",
+                    excerpt(component)
+                )
+            }
+            Self::UnknownInheritance { dependency, name } => {
+                write!(f, "`{}` cannot inherit `{}`, which is not known", excerpt(dependency), excerpt(name))?;
+                suggest(f, name, INHERITABLE.iter().copied(), "known are")
+            }
+            Self::NoComponent { trigger, key } => {
+                write!(f, "the trigger `{}` runs no component", excerpt(trigger))?;
+                key.iter().try_for_each(|key| write!(f, "; did you mean `component` by `{}`?", excerpt(key)))
             }
         }
     }
 }
+
+/// What `inherit_configuration` may name.
+pub(super) const INHERITABLE: &[&str] = &[
+    "ai_models",
+    "allowed_outbound_hosts",
+    "environment",
+    "files",
+    "key_value_stores",
+    "sqlite_databases",
+    "variables",
+];

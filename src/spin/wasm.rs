@@ -20,7 +20,7 @@ pub enum WasmKind {
 pub(super) fn inspect(component: &str, path: &Path, build: Option<&Build>) -> Result<WasmKind, Error> {
     let refuse = |found| {
         let (build, workdir) = match build {
-            Some(build) => (build.command.commands(), build.workdir.clone()),
+            Some(build) => (build.command.commands(), build.workdir.as_ref().map(|workdir| workdir.get_ref().clone())),
             None => (Vec::new(), None),
         };
         Error::Wasm(Box::new(Wasm { component: component.to_owned(), path: path.to_owned(), found, build, workdir }))
