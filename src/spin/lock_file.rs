@@ -195,16 +195,26 @@ impl LockedApp {
     ///
     /// # Errors
     ///
-    /// A version other than 0 and 1, or an unknown name among those that must be understood.
+    /// A version other than 0 and 1, an unknown name among those that must be understood, or a requirement of the
+    /// application or a component that is unknown and not optional.
     pub fn understood(&self) -> Result<(), ParseError> {
         if self.spin_lock_version > 1 {
             let version = self.spin_lock_version.to_string();
             return Err(ParseError::new("`spin_lock_version`", &version, "0 or 1"));
         }
         let known = |name: &&String| !["host_requirements", "component_host_requirements"].contains(&name.as_str());
-        match self.must_understand.iter().find(known) {
-            Some(name) => {
-                Err(ParseError::new("`must_understand`", name, "`host_requirements` or `component_host_requirements`"))
+        if let Some(name) = self.must_understand.iter().find(known) {
+            let expected = "`host_requirements` or `component_host_requirements`";
+            return Err(ParseError::new("`must_understand`", name, expected));
+        }
+        let of_components = self.components.iter().map(|component| &component.host_requirements);
+        let mut requirements = of_components.chain([&self.host_requirements]).flatten();
+        let unknown = |(name, level): &(&String, &Value)| {
+            !["local_service_chaining", "middleware"].contains(&name.as_str()) && level.as_str() != Some("optional")
+        };
+        match requirements.find(unknown) {
+            Some((name, _)) => {
+                Err(ParseError::new("`host_requirements`", name, "`local_service_chaining` or `middleware`"))
             }
             None => Ok(()),
         }
@@ -344,6 +354,24 @@ mod tests {
         let json = br#"{"spin_lock_version":1,"must_understand":["teleport"],"triggers":[],"components":[]}"#;
         let error = LockedApp::parse(json).expect("JSON").understood().expect_err("`teleport` is unknown");
         assert!(error.to_string().contains("teleport"), "{error}");
+        for (requirements, known) in [
+            (r#"{}"#, true),
+            (r#"{"local_service_chaining":"required"}"#, true),
+            (r#"{"middleware":"required","teleport":"optional"}"#, true),
+            (r#"{"teleport":"required"}"#, false),
+            (r#"{"teleport":true}"#, false),
+        ] {
+            let of_app = format!(
+                r#"{{"spin_lock_version":1,"must_understand":["host_requirements"],"host_requirements":{requirements},"triggers":[],"components":[]}}"#
+            );
+            let of_component = format!(
+                r#"{{"spin_lock_version":1,"triggers":[],"components":[{{"id":"c","source":{{"content_type":"a"}},"host_requirements":{requirements}}}]}}"#
+            );
+            for json in [of_app, of_component] {
+                let app = LockedApp::parse(json.as_bytes()).expect("a lock file");
+                assert_eq!(app.understood().is_ok(), known, "{json}");
+            }
+        }
     }
 
     #[test]
