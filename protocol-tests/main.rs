@@ -46,6 +46,8 @@ mod cache;
 mod conformance;
 /// Manifests and mounts, good and bad.
 mod load;
+/// The corpus of manifests.
+mod manifests;
 /// Packing: what Spin makes of the same applications.
 mod pack;
 /// The embedded registry, request by request.
