@@ -261,14 +261,14 @@ async fn missing_and_wrong_files_are_named() {
             "spin.toml` of the component `c` is not WebAssembly: it begins with 73 70 69 6e 5f 6d 61 6e",
         ),
         ("\".\"", "", "of the component `c` is not a file"),
-        ("\"text.wat\"", "", "is WebAssembly text, which this release does not assemble"),
+        ("\"text.wasm\"", "", "is WebAssembly text, which is assembled only from files whose names end in `.wat`"),
         (URL, "", "a component source with a `url` is not supported"),
         ("{ package = \"a:b\", version = \"1.0.0\" }", "", "a component source with a `package` is not supported"),
         ("{ url = \"https://x\" }", "", "the key `digest` is missing in `component.c.source`"),
         ("1", "", "has to be a path, `{ url, digest }` or `{ registry, package, version }`"),
     ] {
         let dir = source(written, more);
-        write(&dir, "text.wat", "(module)");
+        write(&dir, "text.wasm", "(module)");
         let error = load(dir.path(), &LoadOptions::default()).await.expect_err(written).to_string();
         assert!(error.contains(expected), "{error}");
     }

@@ -52,6 +52,8 @@ mod manifests;
 mod pack;
 /// The embedded registry, request by request.
 mod serve;
+/// Components in text form.
+mod text;
 /// Archive layers: what is taken out of them, and what is not.
 mod unpack;
 

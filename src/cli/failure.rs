@@ -210,6 +210,10 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
                 };
                 (Some(hint), Exit::NotFound)
             }
+            spin::Found::Mistake { .. } => (None, Exit::Failed),
+            spin::Found::Text => {
+                (Some("let the name of the file end in `.wat`, or compile it".to_owned()), Exit::Failed)
+            }
             _ => (Some("a component's `source` has to name a compiled `.wasm` file".to_owned()), Exit::Failed),
         },
         spin::Error::TooManyLayers { .. } => {

@@ -335,8 +335,16 @@ pub enum Found {
     Bytes(Vec<u8>),
     /// A WebAssembly file of a version that nobody runs.
     Version([u8; 4]),
-    /// WebAssembly as text.
+    /// WebAssembly as text, where it cannot be assembled: in a file whose name does not end in `.wat`, or without the
+    /// feature `compose`.
     Text,
+    /// WebAssembly as text that has a mistake.
+    Mistake {
+        /// The place in it, where it is one place.
+        at: Option<Position>,
+        /// What is wrong, as the assembler says it.
+        said: String,
+    },
 }
 
 impl fmt::Display for Wasm {
@@ -362,8 +370,18 @@ impl fmt::Display for Wasm {
                 }
             }
             Found::Text => {
-                write!(f, "`{path}` of the component `{component}` is WebAssembly text, which this release ")?;
-                f.write_str("does not assemble; turn it into a `.wasm` file, for example with `wasm-tools parse`")?;
+                write!(f, "`{path}` of the component `{component}` is WebAssembly text, which is assembled ")?;
+                f.write_str("only from files whose names end in `.wat`")?;
+                if !cfg!(feature = "compose") {
+                    f.write_str(", and only with the feature `compose`")?;
+                }
+            }
+            Found::Mistake { at, said } => {
+                write!(f, "`{path}")?;
+                if let Some(at) = at {
+                    write!(f, ":{at}")?;
+                }
+                write!(f, "` of the component `{component}` cannot be assembled: {}", excerpt(said))?;
             }
         }
         if *found == Found::Nothing && !build.is_empty() {

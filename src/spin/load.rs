@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{self, Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::app_manifest::AppManifest;
 use super::document::{Flaw, Text};
 use super::error::{Error, Problem};
@@ -39,9 +41,11 @@ pub struct Application {
 pub struct LocalComponent {
     /// Its id.
     pub id: String,
-    /// Its WebAssembly.
+    /// Its WebAssembly, or the text that it is assembled from.
     pub wasm: PathBuf,
-    /// What that is.
+    /// What travels in place of that file, where it is not the file itself: what was assembled from text.
+    pub made: Option<Bytes>,
+    /// What it is.
     pub kind: WasmKind,
     /// Its files, sorted by the bytes of their paths.
     pub files: Vec<MountedFile>,
@@ -71,8 +75,8 @@ impl Application {
 
 /// Loads the application whose manifest is `path`, or `spin.toml` in the directory `path`.
 ///
-/// Reads the manifest, the first bytes of each component and the directories that are mounted; changes nothing.
-/// Manifests of both versions with local components are understood.
+/// Reads the manifest, the first bytes of each component (all of those that are text) and the directories that are
+/// mounted; changes nothing. Manifests of both versions with local components are understood.
 ///
 /// # Errors
 ///
@@ -138,8 +142,8 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
     let mut components = Vec::new();
     for (component, source) in app.components.iter().zip(sources) {
         let wasm = path::absolute(root.join(source)).map_err(|error| crate::error::Error::io("read", source, error))?;
-        let kind = wasm::inspect(&component.id, &wasm, component.build.as_ref())?;
-        components.push(LocalComponent { id: component.id.clone(), wasm, kind, files: Vec::new() });
+        let (kind, made) = wasm::inspect(&component.id, &wasm, component.build.as_ref())?;
+        components.push(LocalComponent { id: component.id.clone(), wasm, made, kind, files: Vec::new() });
     }
     for ((component, local), locked) in app.components.iter().zip(&mut components).zip(&mut lock.components) {
         local.files = mounts::resolve(&text, root, component, options.outside, &mut warnings)?;

@@ -64,7 +64,7 @@ pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, E
     let content = Content::read(app).await?;
     let mut lock = app.lock.clone();
     for (component, locked) in app.components.iter().zip(&mut lock.components) {
-        locked.source.content = content.reference(media::WASM, &component.wasm);
+        locked.source.content = content.wasm_reference(component);
         for (file, path) in component.files.iter().zip(&mut locked.files) {
             path.content = content.reference(media::DATA, &file.source);
         }
@@ -102,7 +102,9 @@ impl Content {
     async fn read(app: &Application) -> Result<Self, Error> {
         let mut wanted = HashSet::new();
         for component in &app.components {
-            wanted.insert((component.wasm.clone(), media::WASM));
+            if component.made.is_none() {
+                wanted.insert((component.wasm.clone(), media::WASM));
+            }
             wanted.extend(component.files.iter().map(|file| (file.source.clone(), media::DATA)));
         }
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -121,6 +123,24 @@ impl Content {
     fn reference(&self, media_type: MediaType, path: &Path) -> ContentRef {
         self.get(media_type, path).1.clone()
     }
+
+    /// Returns a component's WebAssembly, from its file or as it was made.
+    fn wasm(&self, component: &LocalComponent) -> Blob {
+        match &component.made {
+            Some(bytes) => Blob::from_bytes(media::WASM, bytes.clone()),
+            None => self.blob(media::WASM, &component.wasm).clone(),
+        }
+    }
+
+    fn wasm_reference(&self, component: &LocalComponent) -> ContentRef {
+        match &component.made {
+            Some(bytes) => {
+                let inline = Some(bytes.clone()).filter(|bytes| bytes.len() as u64 <= media::MAX_INLINE);
+                ContentRef { source: None, inline, digest: Some(Digest::of(bytes)) }
+            }
+            None => self.reference(media::WASM, &component.wasm),
+        }
+    }
 }
 
 async fn hash(file: (PathBuf, MediaType)) -> Result<((PathBuf, MediaType), (Blob, ContentRef)), crate::error::Error> {
@@ -137,8 +157,7 @@ fn separate(app: &Application, content: &Content) -> Vec<Blob> {
     let of_component = |component: &LocalComponent| {
         let files = component.files.iter().map(|file| content.blob(media::DATA, &file.source));
         let files = files.filter(|file| file.descriptor().size > media::MAX_INLINE);
-        let wasm = content.blob(media::WASM, &component.wasm);
-        std::iter::once(wasm).chain(files).cloned().collect::<Vec<_>>()
+        std::iter::once(content.wasm(component)).chain(files.cloned()).collect::<Vec<_>>()
     };
     distinct(app.components.iter().flat_map(of_component))
 }
@@ -147,7 +166,7 @@ fn separate(app: &Application, content: &Content) -> Vec<Blob> {
 async fn archived(app: &Application, content: &Content) -> Result<Vec<Blob>, Error> {
     let mut layers = Vec::new();
     for component in &app.components {
-        layers.push(content.blob(media::WASM, &component.wasm).clone());
+        layers.push(content.wasm(component));
         if !component.files.is_empty() {
             let files = component.files.iter();
             let files = files.map(|file| (file.clone(), content.blob(media::DATA, &file.source).descriptor().clone()));

@@ -1,10 +1,14 @@
-//! Telling components, core modules and other files apart by their first bytes.
+//! Telling components, core modules and other files apart by their first bytes, and assembling what is text.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::app_manifest::Build;
+#[cfg(feature = "compose")]
+use super::error::Position;
 use super::error::{Error, Found, Wasm};
 
 /// What a WebAssembly file holds.
@@ -16,8 +20,8 @@ pub enum WasmKind {
     Module,
 }
 
-/// Looks at the file of a component.
-pub(super) fn inspect(component: &str, path: &Path, build: Option<&Build>) -> Result<WasmKind, Error> {
+/// Looks at the file of a component: what it is, and what was assembled from it where it is text.
+pub(super) fn inspect(component: &str, path: &Path, build: Option<&Build>) -> Result<(WasmKind, Option<Bytes>), Error> {
     let refuse = |found| {
         let (build, workdir) = match build {
             Some(build) => (build.command.commands(), build.workdir.as_ref().map(|workdir| workdir.get_ref().clone())),
@@ -36,8 +40,46 @@ pub(super) fn inspect(component: &str, path: &Path, build: Option<&Build>) -> Re
     }
     let mut header = Vec::with_capacity(HEADER as usize);
     File::open(path).and_then(|file| file.take(HEADER).read_to_end(&mut header)).map_err(failed)?;
-    let as_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wat"));
-    classify(&header).map_err(|found| refuse(if as_text { Found::Text } else { found }))
+    match classify(&header) {
+        Ok(kind) => Ok((kind, None)),
+        Err(_) if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wat")) => {
+            let made = assemble(path).map_err(failed)?.map_err(&refuse)?;
+            let kind = classify(&made[..made.len().min(HEADER as usize)]).map_err(refuse)?;
+            Ok((kind, Some(made.into())))
+        }
+        Err(found) => Err(refuse(found)),
+    }
+}
+
+/// Assembles the text in a file.
+#[cfg(feature = "compose")]
+fn assemble(path: &Path) -> Result<Result<Vec<u8>, Found>, io::Error> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_TEXT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_TEXT {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "WebAssembly text has at most 64 MiB"));
+    }
+    Ok(wat::parse_bytes(&text).map(std::borrow::Cow::into_owned).map_err(|error| mistake(&error.to_string())))
+}
+
+#[cfg(not(feature = "compose"))]
+fn assemble(_: &Path) -> Result<Result<Vec<u8>, Found>, io::Error> {
+    Ok(Err(Found::Text))
+}
+
+/// Takes apart what the assembler says: a message, then `<anon>:LINE:COLUMN`, then the line, which people can look up.
+#[cfg(feature = "compose")]
+fn mistake(said: &str) -> Found {
+    let Some((message, rest)) = said.split_once("<anon>:") else {
+        return Found::Mistake { at: None, said: said.to_owned() };
+    };
+    let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let at = match (numbers.next(), numbers.next()) {
+        (Some(Ok(line)), Some(Ok(column))) => Some(Position { line, column }),
+        _ => None,
+    };
+    let message = message.lines().next().unwrap_or_default().trim_end_matches(" at ");
+    Found::Mistake { at, said: message.to_owned() }
 }
 
 /// Reads the preamble: magic, then version and layer (core specification 5.5.16; component model, Binary.md).
@@ -53,6 +95,9 @@ fn classify(header: &[u8]) -> Result<WasmKind, Found> {
 
 /// How long the preamble is, in bytes.
 const HEADER: u64 = 8;
+/// How long WebAssembly text may be, in bytes: people write it, or tools for people.
+#[cfg(feature = "compose")]
+const MAX_TEXT: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -71,5 +116,22 @@ mod tests {
         ] {
             assert_eq!(classify(header), expected);
         }
+    }
+
+    #[cfg(feature = "compose")]
+    #[test]
+    fn mistakes_in_text_have_a_place() {
+        let wide = format!("{}(module (func call $x))", " ".repeat(600));
+        for (text, line, column, expected) in [
+            ("(module\n  (func call $x))", 2, 14, "unknown func: failed to find name `$x`"),
+            ("(modul)", 1, 2, "expected valid module field"),
+            (&wide, 1, 620, "unknown func: failed to find name `$x`"),
+        ] {
+            let error = wat::parse_str(text).expect_err("a mistake").to_string();
+            let expected = Found::Mistake { at: Some(Position { line, column }), said: expected.to_owned() };
+            assert_eq!(mistake(&error), expected);
+        }
+        let error = wat::parse_bytes(b"\xff").expect_err("no text").to_string();
+        assert_eq!(mistake(&error), Found::Mistake { at: None, said: "input bytes aren't valid utf-8".to_owned() });
     }
 }
