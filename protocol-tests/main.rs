@@ -40,6 +40,9 @@ mod tags;
 /// Uploads: plans carried out against registries that play by other rules.
 mod upload;
 
+/// Build commands: run, failed, forgotten.
+#[cfg(unix)]
+mod build;
 /// Spin's cache: filled as Spin fills it, read as Spin left it.
 mod cache;
 /// Judging registries: the official steps on ours, and on some that misbehave.

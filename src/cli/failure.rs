@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
+use super::build::{BuildFailure, End};
 use super::misuse::Misuse;
 use super::output;
 use crate::error::{
@@ -83,6 +84,9 @@ pub(crate) enum Problem {
     /// The command line.
     #[error(transparent)]
     Misuse(#[from] Misuse),
+    /// The build of a component.
+    #[error(transparent)]
+    Build(Box<BuildFailure>),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -154,6 +158,7 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Misuse(misuse) => (Some(misuse.hint().to_owned()), Exit::Usage),
         Problem::Spin(error) => explain_spin(error),
         Problem::Transfer(error) => explain_transfer(error, invocation),
+        Problem::Build(failure) => (explain_build(failure), Exit::Failed),
         Problem::Interrupted => (None, Exit::Interrupted),
     };
     let excerpt = match problem {
@@ -206,7 +211,7 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
             spin::Found::Nothing => {
                 let hint = match wasm.build.as_slice() {
                     [] => "build the component, or correct its `source` in the manifest".to_owned(),
-                    _ => "run the component's build command, or `spin build`, and push again".to_owned(),
+                    _ => "add `--build`, which runs the components' build commands before the push".to_owned(),
                 };
                 (Some(hint), Exit::NotFound)
             }
@@ -220,6 +225,14 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
             (Some("mount fewer `files` entries, or larger directories".to_owned()), Exit::Failed)
         }
         _ => (None, Exit::Failed),
+    }
+}
+
+fn explain_build(failure: &BuildFailure) -> Option<String> {
+    match failure.end {
+        End::NoDirectory(_) => Some("correct `build.workdir` of the component in the manifest".to_owned()),
+        End::NotRun { .. } => None,
+        End::Failed { .. } => Some("nothing was pushed; without `--build`, what was built before is".to_owned()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! place, `failure`.
 
 mod auth;
+mod build;
 mod certificates;
 mod config;
 mod context;

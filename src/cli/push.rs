@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::build;
 use super::context::Context;
 use super::credentials::{self, variable};
 use super::endpoint::{self, Purpose};
@@ -18,7 +19,7 @@ use crate::content::Target as _;
 use crate::copy::copy;
 use crate::error::Error;
 use crate::model::{Location, ParseError};
-use crate::spin::{self, Archives, Created, LoadOptions, Outside, PackOptions};
+use crate::spin::{self, Application, Archives, Created, LoadOptions, Outside, PackOptions, Stale};
 
 /// Push a Spin application to a registry.
 ///
@@ -37,6 +38,10 @@ pub(crate) struct Push {
     /// The build profile, as defined under `[component.NAME.profile.PROFILE]` [default: none].
     #[arg(long)]
     profile: Option<String>,
+
+    /// Run the components' build commands first, those of the profile where it has its own [env: SPIN_ALWAYS_BUILD].
+    #[arg(long)]
+    build: bool,
 
     /// An annotation of the manifest; the first `=` ends the key; may be repeated.
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
@@ -74,6 +79,7 @@ impl Push {
             reference,
             from,
             profile,
+            build,
             annotations,
             created,
             allow_outside_sources,
@@ -87,16 +93,24 @@ impl Push {
             Some(created) => Some(created),
             None => created_from(variable("SOURCE_DATE_EPOCH")?)?,
         };
-        let archives = archives_from(variable("SPIN_OCI_ARCHIVE_LAYERS")?.as_deref());
+        let archives = if is_set("SPIN_OCI_ARCHIVE_LAYERS")? { Archives::Always } else { Archives::WhenNeeded };
+        let build = build || is_set("SPIN_ALWAYS_BUILD")?;
         let given = credentials::given(&account, &reference)?;
-
+        let mut interrupts = Interrupts::listen()?;
+        let manifest = manifest(from)?;
         let outside = if allow_outside_sources { Outside::Allowed } else { Outside::Refused };
-        let app = spin::load(&manifest(from)?, &LoadOptions { profile, outside }).await?;
+        let options = LoadOptions { profile, outside };
+        if build {
+            build::run(&spin::builds(&manifest, &options).await?, context.voice, &mut interrupts).await?;
+        }
+        let app = spin::load(&manifest, &options).await?;
         // Only now there is something to push.
         let status = Arc::new(Status::begin(context.voice, ("pushing", "pushed"), reference.to_string()));
         app.warnings().iter().for_each(|warning| status.warn(&warning.to_string()));
+        if !build && let Some(stale) = app.stale().await {
+            status.warn(&warning(&stale, &app));
+        }
         let annotations = options::annotations(annotations);
-        let mut interrupts = Interrupts::listen()?;
         let options = PackOptions { annotations, created, archives, ..PackOptions::default() };
         let package = tokio::select! {
             package = spin::pack(&app, &options) => package?,
@@ -144,11 +158,26 @@ fn seconds(text: &str) -> Result<u64, ParseError> {
     parsed.ok_or_else(|| ParseError::new("moment", text, "seconds since 1970"))
 }
 
-fn archives_from(variable: Option<&str>) -> Archives {
-    match variable {
-        None | Some("" | "0") => Archives::WhenNeeded,
-        Some(_) => Archives::Always,
-    }
+/// Says whether a variable switches something on.
+fn is_set(name: &'static str) -> Result<bool, Misuse> {
+    variable(name).map(|value| switches_on(value.as_deref()))
+}
+
+fn switches_on(value: Option<&str>) -> bool {
+    value.is_some_and(|value| !matches!(value, "" | "0" | "false"))
+}
+
+/// Says what is older than its sources, with paths as the manifest has them.
+fn warning(stale: &Stale, app: &Application) -> String {
+    let root = app.manifest().parent();
+    let short = |path: &Path| root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path).display().to_string();
+    let (newer, wasm) = (short(&stale.newer), short(&stale.wasm));
+    let others = match stale.others {
+        0 => String::new(),
+        1 => ", and one more component is older than its sources".to_owned(),
+        others => format!(", and {others} more components are older than their sources"),
+    };
+    format!("`{newer}` is newer than `{wasm}` of the component `{}`{others}; `--build` builds first", stale.component)
 }
 
 /// Returns the manifest to push: what was named, or the nearest `spin.toml` from here upwards.
@@ -182,6 +211,7 @@ const MAX_LEVELS: usize = 20;
 const EXAMPLES: &str = "\
 Examples:
   spinreg push ghcr.io/me/app:v1
+  spinreg push --build ghcr.io/me/app:v1
   spinreg push -f app/spin.toml --annotation team=web ghcr.io/me/app:v1
   spinreg push oci:out:v1             (into a directory, for other tools)";
 
@@ -205,13 +235,10 @@ mod tests {
 
     #[test]
     fn variables_are_understood() {
-        for (text, archives) in [
-            (None, Archives::WhenNeeded),
-            (Some(""), Archives::WhenNeeded),
-            (Some("0"), Archives::WhenNeeded),
-            (Some("1"), Archives::Always),
-        ] {
-            assert_eq!(archives_from(text), archives, "{text:?}");
+        for (value, on) in
+            [(None, false), (Some(""), false), (Some("0"), false), (Some("false"), false), (Some("1"), true)]
+        {
+            assert_eq!(switches_on(value), on, "{value:?}");
         }
         assert!(matches!(created_from(None), Ok(None)));
         for (text, year) in [("0", "1970-"), ("1767225600", "2026-")] {

@@ -7,6 +7,7 @@ use std::path::{self, Path, PathBuf};
 use bytes::Bytes;
 
 use super::app_manifest::AppManifest;
+use super::build::{self, ComponentBuild};
 use super::document::{Flaw, Text};
 use super::error::{Error, Problem};
 use super::lock::lock;
@@ -34,6 +35,7 @@ pub struct Application {
     /// In the order of the lock file.
     pub(super) components: Vec<LocalComponent>,
     pub(super) warnings: Vec<Warning>,
+    pub(super) builds: Vec<ComponentBuild>,
 }
 
 /// Where the content of a component is.
@@ -101,6 +103,24 @@ pub fn interpret(file: &Path, text: &str, profile: Option<&str>) -> Result<(Lock
     Ok((read.lock, read.warnings))
 }
 
+/// Lists what builds the components of the application whose manifest is `path`, or `spin.toml` in the directory `path`:
+/// in the order of the manifest, those without commands left out.
+///
+/// Reads the manifest; runs nothing.
+///
+/// # Errors
+///
+/// As [`load`], but for the components' files, which need not be there yet.
+pub async fn builds(path: &Path, options: &LoadOptions) -> Result<Vec<ComponentBuild>, Error> {
+    let profile = options.profile.clone();
+    blocking(path, move |path| {
+        let (manifest, text) = open(path)?;
+        let read = Manifest::read(&text, profile.as_deref())?;
+        build::list(&read.app, parent(&manifest)).map_err(|flaw| text.blame(flaw))
+    })
+    .await
+}
+
 /// Reads files where that may take its time.
 async fn blocking<T: Send + 'static>(
     path: &Path,
@@ -149,7 +169,8 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
         local.files = mounts::resolve(&text, root, component, options.outside, &mut warnings)?;
         locked.files = local.files.iter().map(|file| ContentPath::new(ContentRef::default(), &file.path)).collect();
     }
-    Ok(Application { manifest, lock, components, warnings })
+    let builds = build::list(&app, root).map_err(|flaw| text.blame(flaw))?;
+    Ok(Application { manifest, lock, components, warnings, builds })
 }
 
 /// Reads a manifest, and finds out its absolute path.

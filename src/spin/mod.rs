@@ -6,6 +6,7 @@
 
 mod app_manifest;
 mod archive;
+mod build;
 mod cache;
 mod cached;
 mod created;
@@ -40,12 +41,13 @@ mod variables;
 mod warning;
 mod wasm;
 
+pub use build::{ComponentBuild, Stale};
 pub use cache::Cache;
 pub use cached::CachedApplication;
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
 pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
-pub use load::{Application, LoadOptions, LocalComponent, interpret, load};
+pub use load::{Application, LoadOptions, LocalComponent, builds, interpret, load};
 pub use lock_file::{
     ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
     LockedVariable,

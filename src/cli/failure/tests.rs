@@ -164,7 +164,7 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
         (disk(io::ErrorKind::AddrInUse).into(), Invocation::Serve, Exit::Failed, "--listen"),
         (Error::protocol(request(), "the answer is no manifest").into(), pull(), Exit::Failed, "an OCI registry"),
         (manifest.into(), push(), Exit::NotFound, "-f FILE_OR_DIR"),
-        (wasm(spin::Found::Nothing, &["make"]), push(), Exit::NotFound, "build command"),
+        (wasm(spin::Found::Nothing, &["make"]), push(), Exit::NotFound, "--build"),
         (wasm(spin::Found::Nothing, &[]), push(), Exit::NotFound, "build the component"),
         (wasm(spin::Found::Bytes(vec![0x7f]), &[]), push(), Exit::Failed, "compiled"),
         (spin::Error::TooManyLayers { layers: 501 }.into(), push(), Exit::Failed, "fewer"),
