@@ -63,6 +63,8 @@
 //! | requests at a time for each origin | 16 down, 16 up, and 1 kept for small ones | a manifest never queues behind gigabytes |
 //! | archive layer | 100 000 entries, 8 GiB unpacked | a hostile one ends |
 //! | lock file of an application | 64 MiB | the largest known have 100 KiB |
+//! | upload session of `serve` that nobody writes to | 24 h | a push that breaks on Friday goes on the same day, or never |
+//! | what collecting garbage leaves alone | 24 h old | longer than a push takes: its manifest comes last |
 //! | credential helper | 5 s | a helper that waits for a person who is not there |
 
 pub mod content;
