@@ -6,14 +6,17 @@ mod garbage;
 mod hostile;
 mod http;
 mod killed;
+mod oversized;
 mod semantics;
+mod slow;
+mod tls;
 mod uploads;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use spinreg::model::{Algorithm, Digest};
-use spinreg::serve::{Exchange, References, Registry, Server, ServerOptions};
+use spinreg::serve::{Exchange, Handler, References, Registry, Server, ServerOptions};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -36,14 +39,20 @@ impl Served {
     }
 
     async fn serving(registry: Registry) -> Self {
+        Self::at(registry, ServerOptions::default()).await
+    }
+
+    /// As these options say; the lines are noted where nobody else observes.
+    async fn at(handler: impl Handler, mut options: ServerOptions) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let noted = lines.clone();
-        let mut options = ServerOptions::default();
-        options.observer = Some(Arc::new(move |exchange: &Exchange| {
-            noted.lock().expect("nobody panics while noting").push(exchange.to_string());
-        }));
+        options.observer.get_or_insert_with(|| {
+            Arc::new(move |exchange: &Exchange| {
+                noted.lock().expect("nobody panics while noting").push(exchange.to_string());
+            })
+        });
         let loopback = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::bind(loopback, registry, options).await.expect("a loopback port");
+        let server = Server::bind(loopback, handler, options).await.expect("a loopback port");
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async move {

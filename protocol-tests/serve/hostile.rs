@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::{Served, temporary};
 
 /// Sends bytes as they are and returns what comes back until the server closes.
-async fn raw(served: &Served, bytes: &[u8]) -> String {
+pub(super) async fn raw(served: &Served, bytes: &[u8]) -> String {
     let mut connection = TcpStream::connect(served.address).await.expect("the server listens");
     // A server that has had enough may close while we write.
     let _ = connection.write_all(bytes).await;
@@ -18,11 +18,11 @@ async fn raw(served: &Served, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn statuses(answers: &str) -> Vec<&str> {
+pub(super) fn statuses(answers: &str) -> Vec<&str> {
     answers.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 ")).map(|line| &line[..3]).collect()
 }
 
-fn tree(root: &Path) -> Vec<String> {
+pub(super) fn tree(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
@@ -66,7 +66,22 @@ async fn paths_stay_inside() {
         ("PATCH", "/v2/a/blobs/uploads/../../x"),
         ("PATCH", "/v2/a/blobs/uploads/..%2f..%2fx"),
         ("DELETE", "/v2/a/manifests/%2e%2e"),
+        ("PUT", "/v2/a/%2e%2e/b/manifests/v1"),
+        ("PUT", "/v2/a/./manifests/v1"),
+        ("PUT", "/v2/a//b/manifests/v1"),
+        ("PUT", "//v2/a/manifests/v1"),
+        ("PUT", "/v2//manifests/v1"),
+        ("PUT", "/v2/a/manifests/v1%00"),
+        ("PUT", "/v2/a/manifests/v1%0a"),
+        ("PUT", "/v2/a/manifests/%ff"),
+        ("PUT", "/v2/a%252f..%252fb/manifests/v1"),
+        ("PUT", &*format!("/v2/{}/manifests/v1", "a".repeat(256))),
+        ("PUT", &*format!("/v2/a/manifests/{}", "a".repeat(129))),
+        ("GET", &*format!("/v2/a/blobs/sha256:{}", "0".repeat(65))),
+        ("GET", &*format!("/v2/a/blobs/sha256:{}%2e%2e", "0".repeat(62))),
+        ("GET", &*format!("/v2/a/referrers/sha256:{}/../../../secret", "0".repeat(64))),
         ("GET", "http://elsewhere.example/v2/../secret"),
+        ("PUT", "http://elsewhere.example/v2/../../x/manifests/v1"),
         ("OPTIONS", "*"),
     ] {
         let answer = raw(&served, format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
@@ -93,6 +108,21 @@ async fn ambiguous_and_endless_requests_are_refused() {
         format!("{put}content-length: +5\r\n\r\n{smuggled}"),
         format!("{put}content-length: -1\r\n\r\n{smuggled}"),
         format!("{put}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: identity\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding : chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("{put}content-length: 0, 5\r\n\r\n{smuggled}"),
+        format!("{put}content-length: 0x5\r\n\r\n{smuggled}"),
+        format!("{put}x: y\r\n content-length: 5\r\n\r\n{smuggled}"),
+        format!("{put}x: y\r\n\tz\r\n\r\n{smuggled}"),
+        format!("{put}x: y\u{0}z\r\n\r\n{smuggled}"),
+        format!("{put}: y\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: chunked\r\n\r\nz\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: chunked\r\n\r\n-1\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: chunked\r\n\r\n1 \r\nx\r0\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: chunked\r\n\r\nffffffffffffffff1\r\nx\r\n0\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n{smuggled}"),
+        format!("{put}transfer-encoding: chunked\r\n\r\n0;{}\r\n\r\n{smuggled}", "x".repeat(100_000)),
         "\u{0}\u{1}\u{2}\r\n\r\n".to_owned(),
     ] {
         let answer = raw(&served, request.as_bytes()).await;

@@ -16,10 +16,13 @@
 //! [`Layout::collect`]: crate::store::Layout::collect
 
 mod blobs;
+mod connection;
+mod exchange;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod idle;
+mod limits;
 mod manifests;
 mod range;
 mod referrals;
@@ -31,9 +34,13 @@ mod route;
 mod server;
 mod sessions;
 mod tags;
+mod tls;
 mod upload_id;
 mod uploads;
 
+pub use exchange::{Arrival, Exchange, Observer, Outcome, Protection, RequestId, Traffic};
+pub use limits::{MAX_FIELDS, MAX_HEADERS, MAX_TARGET};
 pub use manifests::References;
 pub use registry::Registry;
-pub use server::{Exchange, Handler, Observer, Server, ServerOptions};
+pub use server::{Handler, Server, ServerOptions};
+pub use tls::Tls;
