@@ -66,7 +66,7 @@
 //! | upload session of `serve` that nobody writes to | 24 h | a push that breaks on Friday goes on the same day, or never |
 //! | what collecting garbage leaves alone | 24 h old | longer than a push takes: its manifest comes last |
 //! | `serve`: path and query, header fields | 16 KiB, 64 of them and 64 KiB | eight times what clients send |
-//! | `serve`: connections | 1 024 | a team, not the world |
+//! | `serve`: connections, open uploads | 1 024 each | a team, not the world |
 //! | `serve`: headers of a request, silence of a peer | 60 s, 120 s | a slow line is no silence |
 //! | credential helper | 5 s | a helper that waits for a person who is not there |
 

@@ -229,7 +229,8 @@ fn ping() -> Response<Body> {
     response
 }
 
-async fn drain(body: &mut Body) {
+/// Reads what is left of a refused request, so that its client gets to reading the answer.
+pub(super) async fn drain(body: &mut Body) {
     let mut left = DRAIN;
     while let Some(Ok(chunk)) = body.chunk().await {
         left = left.saturating_sub(chunk.len());
