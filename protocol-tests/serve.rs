@@ -1,22 +1,26 @@
 //! The embedded registry over loopback, by a client that shares nothing with ours.
 
+mod access;
 mod content;
 mod deletion;
+mod files;
 mod garbage;
 mod hostile;
 mod http;
 mod killed;
+mod log;
 mod oversized;
 mod semantics;
 mod slow;
 mod tls;
+mod tokens;
 mod uploads;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use spinreg::model::{Algorithm, Digest};
-use spinreg::serve::{Exchange, Handler, References, Registry, Server, ServerOptions};
+use spinreg::serve::{Access, AccessOptions, Exchange, Handler, References, Registry, Server, ServerOptions};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -40,6 +44,13 @@ impl Served {
 
     async fn serving(registry: Registry) -> Self {
         Self::at(registry, ServerOptions::default()).await
+    }
+
+    /// Behind a door.
+    async fn behind(root: &Path, access: AccessOptions) -> Self {
+        let registry = Registry::open(root).await.expect("a directory");
+        let door = Access::new(registry, access).expect("files that make sense");
+        Self::at(door, ServerOptions::default()).await
     }
 
     /// As these options say; the lines are noted where nobody else observes.

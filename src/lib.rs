@@ -68,6 +68,8 @@
 //! | `serve`: path and query, header fields | 16 KiB, 64 of them and 64 KiB | eight times what clients send |
 //! | `serve`: connections, open uploads | 1 024 each | a team, not the world |
 //! | `serve`: headers of a request, silence of a peer | 60 s, 120 s | a slow line is no silence |
+//! | `serve`: a token | 5 min, 32 scopes | a push is over by then, or gets another one |
+//! | `serve`: the work of a password | cost 15 at most, 64 in the queue | the last of them waits some seconds |
 //! | credential helper | 5 s | a helper that waits for a person who is not there |
 
 pub mod content;

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::access::files;
 use super::{Served, temporary};
 use crate::support::tls::Authority;
 
@@ -56,14 +57,18 @@ async fn https_is_http_2_or_1_as_the_client_likes() {
     let (authority, room) = (Authority::new(), temporary());
     let (certificate, key) = authority.server_files();
     let registry = Registry::open(room.path().join("data")).await.expect("a directory");
+    let door = spinreg::serve::Access::new(registry, files(&room, &["ada"], None)).expect("files that make sense");
     let mut options = ServerOptions::default();
     options.tls = Some(Tls::load(certificate, key).expect("a certificate"));
-    let served = Served::at(registry, options).await;
+    let served = Served::at(door, options).await;
     for (protocols, version) in
         [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)]
     {
         let answer = ping(connect(served.address, &authority, protocols).await.expect("TLS")).await;
-        assert_eq!((answer.version(), answer.status().as_u16()), (version, 200), "{protocols:?}");
+        assert_eq!((answer.version(), answer.status().as_u16()), (version, 401), "{protocols:?}");
+        // Where tokens are to be had: by the name and over the protocol that the client uses.
+        let challenge = answer.headers()["www-authenticate"].to_str().expect("visible ASCII");
+        assert_eq!(challenge, "Bearer realm=\"https://localhost/token\",service=\"localhost\"");
     }
     assert!(connect(served.address, &Authority::new(), &[]).await.is_err(), "the certificate is another authority's");
 

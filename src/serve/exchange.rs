@@ -59,6 +59,8 @@ impl<F: Fn(&Exchange) + Send + Sync + 'static> Observer for F {
 pub struct Exchange {
     /// Who asked.
     pub peer: SocketAddr,
+    /// Whose password or token was shown, and was right.
+    pub user: Option<Arc<str>>,
     /// The method.
     pub method: Method,
     /// Path and query; prints without secrets.
@@ -157,6 +159,10 @@ fn is_harmless(id: &[u8]) -> bool {
     (1..=MAX_ID).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
 }
 
+/// Tells the server whose request an answer is to; among its extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Signed(pub(super) Arc<str>);
+
 /// An exchange under way; dropping it tells the observer that it is over.
 pub(super) struct Record {
     observer: Arc<dyn Observer>,
@@ -176,7 +182,7 @@ impl Record {
         id: RequestId,
     ) -> Self {
         let status = StatusCode::from_u16(499).expect("a number of three digits");
-        let exchange = Exchange { peer, method, uri, status, elapsed: Duration::ZERO, id };
+        let exchange = Exchange { peer, user: None, method, uri, status, elapsed: Duration::ZERO, id };
         let (received, outcome) = (Arc::default(), Outcome::Broken);
         Self { observer, exchange, started: Instant::now(), received, sent: 0, outcome }
     }
@@ -188,6 +194,7 @@ impl Record {
 
     /// Tells the observer of the answer, and watches its body.
     pub(super) fn answer(mut self, response: http::Response<Body>) -> http::Response<Body> {
+        self.exchange.user = response.extensions().get::<Signed>().map(|signed| signed.0.clone());
         self.exchange.status = response.status();
         self.exchange.elapsed = self.started.elapsed();
         self.observer.answered(&self.exchange);

@@ -6,8 +6,17 @@
 //!
 //! What it does: blobs by every form of upload (one request, two, chunks, a stream), mounts from another repository or
 //! from whichever has the blob, ranges, sha256 and sha512 side by side, manifests of any content (what they name
-//! need not be there) up to 8 MiB, tags with paging, tag parameters, referrers, deletion. Everybody may do everything:
-//! keep it on the loopback interface.
+//! need not be there) up to 8 MiB, tags with paging, tag parameters, referrers, deletion. By itself it lets everybody do
+//! everything: [`Access`] stands before it and asks for passwords and tokens, [`Quota`] bounds what is uploaded.
+//!
+//! ```text
+//!  Server ── connections, TLS, limits, Observer (AccessLog)
+//!    └ Access ── who may do what; the token service
+//!        └ Quota ── how much may be uploaded
+//!            └ Registry ── the distribution API
+//! ```
+//!
+//! Each of them is a [`Handler`] that hands on to the next one, and whatever else is one may stand between them.
 //!
 //! Nothing that was acknowledged is lost when the process is killed, or the power fails: a blob's bytes are flushed
 //! before they get their name, the name before the client is told, a manifest's blobs before it is listed. Uploads
@@ -15,6 +24,8 @@
 //!
 //! [`Layout::collect`]: crate::store::Layout::collect
 
+mod access;
+mod access_log;
 mod blobs;
 mod connection;
 mod exchange;
@@ -24,8 +35,10 @@ pub mod fuzzing;
 mod idle;
 mod limits;
 mod manifests;
+mod moment;
 mod quota;
 mod range;
+mod readable;
 mod referrals;
 mod referrers;
 mod registry;
@@ -39,6 +52,8 @@ mod tls;
 mod upload_id;
 mod uploads;
 
+pub use access::{Access, AccessOptions, Anonymous, Scheme, Writes};
+pub use access_log::{AccessLog, LogTarget};
 pub use exchange::{Arrival, Exchange, Observer, Outcome, Protection, RequestId, Traffic};
 pub use limits::{MAX_FIELDS, MAX_HEADERS, MAX_TARGET};
 pub use manifests::References;

@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::manifests::References;
+use super::readable::Readable;
 use super::referrers::Question;
 use super::repositories::{Repositories, Repository};
 use super::respond::Refusal;
@@ -159,9 +160,11 @@ impl Registry {
             Route::DeleteBlob { name, digest } => blobs::delete(&self.existing(&name).await?, digest).await,
             Route::Mount { name, digest, from } => {
                 let repository = self.repositories.create(&name).await?;
+                let readable = Readable::of(&parts.extensions);
                 let source = match &from {
+                    Some(from) if !readable.readable(from) => None,
                     Some(from) => self.repositories.existing(from).await?,
-                    None => self.repositories.find(digest, |_| true).await?,
+                    None => self.repositories.find(digest, |name| readable.readable(name)).await?,
                 };
                 match blobs::mount(&name, &repository, digest, source.as_ref()).await? {
                     Some(mounted) => Ok(mounted),
