@@ -18,6 +18,9 @@ mod matrix;
 /// A third client, on a library of its own.
 #[path = "interop/regctl.rs"]
 mod regctl;
+/// Other clients against `spinreg serve`: passwords and tokens.
+#[path = "interop/serve.rs"]
+mod serve;
 mod support;
 
 use spinreg::Digest;

@@ -84,6 +84,8 @@ mod profiles;
 mod pull;
 /// Hundreds of bad days, from a seed.
 mod soak;
+/// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.
+mod team;
 /// The wire cost of push and pull, pinned.
 mod transcripts;
 

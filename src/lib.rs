@@ -108,3 +108,8 @@ compile_error!("the feature `client` needs a TLS provider beside it: `tls-aws-lc
 #[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the registry's manual.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../docs/serve.md")]
+struct ServeManual;

@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use super::wire::Wire;
+
 /// A home directory, an environment with nothing else in it, and secrets that must not show.
 pub(crate) struct Cli {
     home: TempDir,
@@ -100,26 +102,27 @@ impl Cli {
 
     /// Starts `spinreg serve` on a loopback port, over a directory of its own.
     pub(crate) async fn serve(&self) -> Serving {
-        self.start_serving(self.command(["serve", "--listen", "127.0.0.1:0", "--dir"])).await
+        self.serve_with(&[]).await
     }
 
     /// The same, without a line for each request.
     pub(crate) async fn serve_quietly(&self) -> Serving {
-        self.start_serving(self.command(["serve", "-q", "--listen", "127.0.0.1:0", "--dir"])).await
+        self.serve_with(&["-q"]).await
     }
 
-    async fn start_serving(&self, mut command: Command) -> Serving {
+    /// Starts `spinreg serve` on a loopback port, over a directory of its own, with these flags besides.
+    pub(crate) async fn serve_with(&self, flags: &[&str]) -> Serving {
         let directory = self.path("data/registry");
-        let mut child = command.arg(directory).stdin(Stdio::null()).spawn().expect("the tool was built with its tests");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let registry = loop {
-            let line = lines.next_line().await.expect("a pipe").expect("the registry says where it listens");
-            if let Some((_, address)) = line.split_once("http://") {
-                break address.trim_end_matches('/').to_owned();
-            }
-        };
-        let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Serving { registry, child, _drain: drain }
+        let mut command = self.command(["serve", "--listen", "127.0.0.1:0", "--dir"]);
+        command.arg(directory).args(flags).stdin(Stdio::null());
+        let mut child = command.spawn().expect("the tool was built with its tests");
+        let said = Wire::new();
+        let (stdout, stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
+        let drains = [listen_to(stdout, said.clone()), listen_to(stderr, said.clone())];
+        let first = said.says("serving `").await;
+        let (_, address) = first.split_once("://").expect("the registry says where it listens");
+        let registry = address.trim_end_matches('/').to_owned();
+        Serving { registry, child, said, _drains: drains }
     }
 
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
@@ -152,7 +155,8 @@ impl Cli {
 pub(crate) struct Serving {
     registry: String,
     child: Child,
-    _drain: JoinHandle<()>,
+    said: Wire,
+    _drains: [JoinHandle<()>; 2],
 }
 
 impl Serving {
@@ -170,6 +174,39 @@ impl Serving {
     pub(crate) fn registry(&self) -> &str {
         &self.registry
     }
+
+    /// Returns the port alone.
+    pub(crate) fn port(&self) -> &str {
+        self.registry.rsplit_once(':').map_or("", |(_, port)| port)
+    }
+
+    /// Returns what it has printed, on whichever stream.
+    pub(crate) fn said(&self) -> &Wire {
+        &self.said
+    }
+
+    /// Sends a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).expect("the tool still runs");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), signal).expect("it is ours");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self) -> ExitStatus {
+        let end = tokio::time::timeout(WATCHDOG, self.child.wait());
+        end.await.expect("the tool hangs").expect("the tool was started")
+    }
+}
+
+/// Notes each line, so that the tool never waits for us.
+fn listen_to(pipe: impl tokio::io::AsyncRead + Unpin + Send + 'static, said: Wire) -> JoinHandle<()> {
+    let mut lines = BufReader::new(pipe).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            said.hear(line);
+        }
+    })
 }
 
 /// Returns how much memory a process has had at most, in KiB.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::sync::Notify;
@@ -33,6 +34,27 @@ impl Wire {
     /// Notes a line as another observer has written it.
     pub(crate) fn note(&self, line: &str) {
         self.push(line.split(' ').map(normal).collect::<Vec<_>>().join(" "));
+    }
+
+    /// Notes a line as it is.
+    pub(crate) fn hear(&self, line: String) {
+        self.push(line);
+    }
+
+    /// Waits for a line with this text, and returns it.
+    pub(crate) async fn says(&self, text: &str) -> String {
+        let said = tokio::time::timeout(WATCHDOG, self.hears(text)).await;
+        said.unwrap_or_else(|_| panic!("nobody says `{text}`: {:#?}", self.lines()))
+    }
+
+    async fn hears(&self, text: &str) -> String {
+        loop {
+            let grown = self.0.grown.notified();
+            if let Some(line) = self.lines().into_iter().find(|line| line.contains(text)) {
+                return line;
+            }
+            grown.await;
+        }
     }
 
     /// Returns the lines so far, in the order in which the answers were given.
@@ -67,6 +89,9 @@ impl Wire {
         self.0.grown.notify_waiters();
     }
 }
+
+/// Who waits for what is never said must not hang the tests; nothing waits this long otherwise.
+const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// Sorts each run of requests for blobs, because blobs move several at a time.
 pub(crate) fn settled(mut lines: Vec<String>) -> Vec<String> {

@@ -244,6 +244,11 @@ fn duration(text: &str) -> Option<Duration> {
     .filter(|duration| *duration <= LONGEST)
 }
 
+/// Reads a size as a flag has it.
+pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
+    size(text).map(NonZeroU64::get).ok_or("a size is a number of bytes, or one with `KiB`, `MiB` or `GiB`, and not 0")
+}
+
 fn size(text: &str) -> Option<NonZeroU64> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor: u64 = match unit.trim_start() {

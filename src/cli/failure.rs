@@ -178,12 +178,18 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
             "a login is for all of a registry: leave the path out, as in `ghcr.io` or `localhost:5000`"
         }
         "concurrency" => "give a whole number from 1 upwards, as in `--concurrency 4`",
+        "listening address" => "write `--listen IP:PORT`, such as `127.0.0.1:5000`, `[::1]:5000` or `0.0.0.0:5000`",
         "server" => "write a host, perhaps with a port, such as `ghcr.io` or `localhost:5000`",
         "moment" => "write seconds since 1970, or a date and time as in `2026-01-31T12:00:00Z`",
         "annotation" => "write `--annotation KEY=VALUE`",
         _ => "run the command with `--help` for what it takes",
     };
     Failure { message: error.to_string(), excerpt: None, hint: Some(hint.to_owned()), exit: Exit::Usage }
+}
+
+/// Says what went wrong, where a program goes on nevertheless.
+pub(crate) fn describe(error: &Error) -> String {
+    chain(error)
 }
 
 /// Joins an error with its causes, leaving out what was said already.
@@ -261,7 +267,19 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
             Exit::Failed,
         ),
         Error::Helper(failure) => (Some(explain_helper(failure, invocation)), Exit::NotPermitted),
-        Error::Parse(_) => (None, Exit::Failed),
+        Error::Parse(error) => (explain_file(error).map(str::to_owned), Exit::Failed),
+    }
+}
+
+/// Says what to do about a file of `serve` that makes no sense.
+fn explain_file(error: &ParseError) -> Option<&'static str> {
+    match error.what() {
+        "password file" => Some("`htpasswd -nB USER` prints a line that will do"),
+        "access file" => Some("docs/serve.md explains the rules"),
+        "TLS certificate" => Some("`--tls-cert` takes the certificate, and after it those that lead to its authority"),
+        "TLS key" => Some("`--tls-key` takes the key of `--tls-cert`, without a passphrase"),
+        "address of the registry" => Some("write `--url https://HOST`, perhaps with a port"),
+        _ => None,
     }
 }
 
@@ -287,6 +305,7 @@ fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
             "check the path `{path}`: it comes from a flag, such as `--ca-file`, or from the configuration file"
         )),
         (PermissionDenied | ReadOnlyFilesystem, _) => Some(format!("check who may read and write `{path}`")),
+        (NotFound, Invocation::Serve) => Some(format!("check the path `{path}`")),
         (AddrInUse, Invocation::Serve) => {
             Some("another program listens there; choose another address with `--listen`".to_owned())
         }

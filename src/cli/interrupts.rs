@@ -39,3 +39,31 @@ impl Interrupts {
         }
     }
 }
+
+/// Requests of the system to read files again (SIGHUP), where it has such. Who listens is not ended by them any more.
+pub(super) struct Hangups {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Hangups {
+    #[cfg(unix)]
+    pub(super) fn listen() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = signal(SignalKind::hangup()).map_err(|error| Error::io("listen for", "signals", error))?;
+        Ok(Self { hangup })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        self.hangup.recv().await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    }
+}

@@ -62,8 +62,8 @@ pub(crate) enum Misuse {
     /// A configuration file that is no text.
     #[error("`{}` is no UTF-8 text", .0.display())]
     ConfigEncoding(PathBuf),
-    /// Everybody in the network could write.
-    #[error("`{0}` can be reached from other computers")]
+    /// Everybody in the network could read passwords.
+    #[error("`{0}` can be reached from other computers, and nothing would be encrypted")]
     OpenListener(SocketAddr),
     /// A level of logging that does not exist.
     #[error("`{0}` is no level of logging")]
@@ -91,7 +91,8 @@ impl Misuse {
                 "docs/configuration.md lists all keys; `SPINREG_CONFIG` names another file"
             }
             Self::OpenListener(_) => {
-                "there is no access control: listen on 127.0.0.1, or add `--insecure-listen` in a network you trust"
+                "give a certificate with `--tls-cert` and `--tls-key`, listen on 127.0.0.1, or add `--insecure-listen` in a \
+                 network you trust"
             }
             Self::LogLevel(_) => {
                 "use `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL`, separated by commas"

@@ -16,6 +16,7 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod interrupts;
+mod listen;
 mod log;
 mod login;
 mod logout;
