@@ -173,6 +173,23 @@ async fn the_first_failure_is_named_as_the_cause() {
 }
 
 #[tokio::test]
+async fn numbers_out_of_this_world_are_failures() {
+    let registry = Embedded::start().await;
+    let far = || Meddle::Instead(Reply::status(204).header("range", "0-9223372036854775807"));
+    let front = Front::before(registry.address())
+        .meddle("GET /v2/conformance/repo1/blobs/uploads/*", [far(), far()])
+        .start()
+        .await;
+    let filter = "OCI Conformance Test/sha256 blobs/chunked out-of-order";
+    let report = judge(&front.registry(), &[("OCI_FILTER_TEST", filter)]).await;
+    let first = &report.steps[0];
+    assert_eq!(first.path.join("/"), "sha256 blobs/chunked out-of-order/blob-patch-chunked");
+    assert_eq!(first.status, Status::Fail);
+    let said = "`range` of the session should be `0-1023` and is `0-9223372036854775807`";
+    assert_eq!(first.reasons, [said]);
+}
+
+#[tokio::test]
 async fn a_verdict_sees_what_the_registry_answers() {
     let registry = Embedded::start().await;
     let busy = |status| Meddle::Instead(Reply::status(status).header("retry-after", "0"));

@@ -8,7 +8,7 @@ use super::book::{Leaf, Subject};
 use super::content::{Blob, Content, Embedding};
 use super::judge::{Fault, Presence, Verdict};
 use super::run::{Came, Run, Tape, key};
-use super::uploads::{Chunks, LEAST, Last, Order, Truth, Upload};
+use super::uploads::{Chunks, LEAST, Last, Order, Truth, Upload, room};
 use super::wire::blob_path;
 use crate::conformance::verdict::{Api, DataSet, Status};
 use crate::model::{Algorithm, Digest, MediaType, Name};
@@ -403,7 +403,10 @@ impl Run<'_> {
         let subject = Subject { data: Some(label), algorithm: Some(digest.algorithm()), about, way: None };
         let Some(mut leaf) = self.begin(name, subject) else { return };
         if self.wanted(&mut leaf, &[api]) {
-            let asking = self.wire.ask(method.clone(), &blob_path(repo, digest));
+            let mut asking = self.wire.ask(method.clone(), &blob_path(repo, digest));
+            if let Some(bytes) = content.blob(digest) {
+                asking = asking.at_most(room(bytes));
+            }
             let outcome = self.wire.send(&mut leaf.tape, asking).await.and_then(|answer| {
                 let mut verdict = Verdict::on(&answer).status(&[200]).digest(&digest.to_string(), self.presence());
                 if method == Method::HEAD {

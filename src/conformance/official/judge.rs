@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::conformance::probe::{Answer, End};
 use crate::conformance::verdict::Status;
-use crate::model::ErrorBody;
+use crate::model::{ErrorBody, excerpt};
 
 /// Why a step does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,13 @@ impl Fault {
         let Some(status) = faults.iter().map(|fault| fault.status).max_by_key(|status| rank(*status)) else {
             return Ok(());
         };
-        Err(Self { status, reasons: faults.into_iter().flat_map(|fault| fault.reasons).collect() })
+        let mut reasons: Vec<String> = faults.into_iter().flat_map(|fault| fault.reasons).collect();
+        let more = reasons.len().saturating_sub(REASONS);
+        if more > 0 {
+            reasons.truncate(REASONS);
+            reasons.push(format!("and {more} more"));
+        }
+        Err(Self { status, reasons })
     }
 }
 
@@ -87,7 +93,8 @@ impl<'a> Verdict<'a> {
         let lines: Vec<&str> =
             self.answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         if !lines.iter().any(|line| wanted.contains(line)) {
-            let got = if lines.is_empty() { "nothing".to_owned() } else { format!("`{}`", lines.join("`, `")) };
+            let got =
+                if lines.is_empty() { "nothing".to_owned() } else { format!("`{}`", excerpt(&lines.join("`, `"))) };
             self.add(format!("`{name}` should be `{}` and is {got}", wanted[0]));
         }
         self
@@ -115,7 +122,7 @@ impl<'a> Verdict<'a> {
         match self.answer.digest() {
             None if presence == Presence::Required => self.add("there is no `docker-content-digest`"),
             Some(got) if got != wanted => {
-                let got = got.to_owned();
+                let got = excerpt(got);
                 self.add(format!("`docker-content-digest` should be `{wanted}` and is `{got}`"));
             }
             _ => {}
@@ -140,7 +147,12 @@ impl<'a> Verdict<'a> {
             return format!(" ({why})");
         }
         let errors = ErrorBody::parse(&self.answer.body).errors;
-        let codes: Vec<String> = errors.iter().map(|error| format!("`{}`", error.code)).collect();
+        let mut codes: Vec<String> = Vec::new();
+        for code in errors.iter().map(|error| format!("`{}`", excerpt(&error.code.to_string()))) {
+            if !codes.contains(&code) && codes.len() < CODES {
+                codes.push(code);
+            }
+        }
         if codes.is_empty() { String::new() } else { format!(" with {}", codes.join(", ")) }
     }
 }
@@ -151,6 +163,12 @@ pub(super) enum Presence {
     Required,
     Optional,
 }
+
+/// Sentences of one step at most: a hostile list could have a hundred thousand.
+const REASONS: usize = 20;
+
+/// Codes of one refusal that are repeated at most.
+const CODES: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -208,5 +226,7 @@ mod tests {
         }
         let joined = Fault::join(vec![fail, skip]).expect_err("two faults");
         assert_eq!(joined.reasons, ["f", "s"]);
+        let many = Fault::join((0..100_000).map(|n| Fault::fail(n.to_string())).collect()).expect_err("many faults");
+        assert_eq!((many.reasons.len(), many.reasons[20].as_str()), (21, "and 99980 more"));
     }
 }

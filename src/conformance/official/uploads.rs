@@ -8,7 +8,7 @@ use super::judge::{Fault, Presence, Verdict};
 use super::wire::{Wire, blob_path, encoded};
 use crate::conformance::probe::{Answer, Asking, with_digest};
 use crate::conformance::record::Exchange;
-use crate::model::{Digest, Name};
+use crate::model::{Digest, Name, excerpt};
 
 /// One blob to be uploaded.
 #[derive(Clone, Copy)]
@@ -237,9 +237,13 @@ impl Upload<'_> {
         session.note(&answer);
         let range = answer.header("range").unwrap_or_default();
         match range.strip_prefix("0-").and_then(|last| last.parse::<i64>().ok()) {
-            None => Err(Fault::fail(format!("`range` of the session should begin with `0-` and is `{range}`"))),
+            None => {
+                let range = excerpt(range);
+                Err(Fault::fail(format!("`range` of the session should begin with `0-` and is `{range}`")))
+            }
             // An empty session has no last byte; `0-0` and `0--1` are both in use.
-            Some(last) if sent > 0 && last + 1 != sent as i64 => {
+            Some(last) if sent > 0 && last != sent as i64 - 1 => {
+                let range = excerpt(range);
                 Err(Fault::fail(format!("`range` of the session should be `0-{}` and is `{range}`", sent - 1)))
             }
             Some(_) => Ok(()),
@@ -268,7 +272,8 @@ impl Upload<'_> {
             return Ok(());
         }
         Verdict::on(closing).digest(&self.digest.to_string(), self.presence).end()?;
-        let answer = wire.send(tape, wire.ask(Method::GET, &session.place()?).within(self.name)).await?;
+        let asking = wire.ask(Method::GET, &session.place()?).within(self.name).at_most(room(self.bytes));
+        let answer = wire.send(tape, asking).await?;
         let verdict = Verdict::on(&answer).status(&[200]).body(self.bytes).end();
         verdict.map_err(|fault| {
             // Without one of its own, it was the session that was asked, and what that says explains nothing.
@@ -315,8 +320,13 @@ impl Upload<'_> {
     }
 }
 
+/// Returns how much of an answer is read that should have these bytes: enough to find more, and for what an error says.
+pub(super) fn room(bytes: &Bytes) -> usize {
+    (bytes.len() + 1).max(64 << 10)
+}
+
 /// Bytes of a chunk at least, whatever the registry would take.
 pub(super) const LEAST: usize = 1024;
 
-/// Bytes of a chunk at most, whatever the registry asks for: three of them are held in memory.
-const MOST: usize = 64 << 20;
+/// Bytes of a chunk at most, whatever the registry asks for: blobs of three of them are held in memory.
+const MOST: usize = 16 << 20;

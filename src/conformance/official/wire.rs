@@ -70,7 +70,8 @@ impl Wire {
             return;
         }
         let place = answer.place().ok().and_then(|place| place.parse::<http::Uri>().ok());
-        let other = place.map(|uri| uri.path().to_owned()).filter(|other| is_content(other));
+        // In the same repository alone: whatever an answer names elsewhere is not ours to remove.
+        let other = place.map(|uri| uri.path().to_owned()).filter(|other| is_beside(&path, other));
         for path in [Some(path), other].into_iter().flatten() {
             if !self.kept.iter().any(|kept| kept.path == path) {
                 self.kept.push(Kept { path, refused: false });
@@ -129,10 +130,12 @@ pub(super) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// Says whether a path is that of content, and not of a session.
-fn is_content(path: &str) -> bool {
-    path.starts_with("/v2/")
-        && (path.contains("/blobs/") && !path.contains("/uploads/") || path.contains("/manifests/"))
+/// Says whether a path is that of content in the repository of another path.
+fn is_beside(path: &str, other: &str) -> bool {
+    let parts = ["/blobs/", "/manifests/"];
+    let repository =
+        |path: &str| parts.iter().filter_map(|part| path.rfind(part)).max().map(|end| path[..end].to_owned());
+    !other.contains("/uploads/") && repository(other).is_some() && repository(other) == repository(path)
 }
 
 /// Everything that a form encodes.
@@ -160,14 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn content_is_told_from_sessions() {
-        for (path, content) in [
-            ("/v2/a/blobs/sha256:00", true),
-            ("/v2/a/manifests/v1", true),
-            ("/v2/a/blobs/uploads/1", false),
+    fn only_content_of_the_same_repository_is_ours() {
+        let path = "/v2/a/b/blobs/sha512:00";
+        for (other, ours) in [
+            ("/v2/a/b/blobs/sha256:00", true),
+            ("/v2/a/b/manifests/v1", true),
+            ("/v2/a/b/blobs/uploads/1", false),
+            ("/v2/a/blobs/sha256:00", false),
+            ("/v2/a/b/c/blobs/sha256:00", false),
+            ("/v2/a/b/tags/list", false),
             ("/bucket/x", false),
         ] {
-            assert_eq!(is_content(path), content, "{path}");
+            assert_eq!(is_beside(path, other), ours, "{other}");
         }
     }
 }
