@@ -7,15 +7,18 @@
 //! Nothing of `registry` or `serve` is used here, so that both can be judged: requests are made through `auth` and
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
+mod compare;
 mod keys;
 mod official;
 mod probe;
 mod record;
+pub mod report;
 mod run;
 mod settings;
 mod verdict;
 mod yaml;
 
+pub use compare::{BadResults, Comparison, Kind, Row, Verdicts};
 pub use probe::{Answer, Asking, End, Probe, with_digest};
 pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
 pub use run::run;

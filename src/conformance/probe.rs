@@ -415,7 +415,9 @@ impl Sample {
             Err(_) => None,
         };
         let is_text = |text: &&str| !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace());
-        Self { length: bytes.len() as u64, text: text.filter(is_text).map(str::to_owned) }
+        let text = text.filter(is_text).map(str::to_owned);
+        let binary = text.is_none().then(|| Bytes::copy_from_slice(front));
+        Self { length: bytes.len() as u64, text, bytes: binary }
     }
 }
 

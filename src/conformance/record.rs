@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::verdict::{Api, DataSet, Status};
 use crate::model::Algorithm;
 
@@ -93,6 +95,8 @@ pub struct Sample {
     pub length: u64,
     /// At most the first 4096 bytes, if they are text.
     pub text: Option<String>,
+    /// The same bytes, if they are not: what reproduces a request has to send them.
+    pub bytes: Option<Bytes>,
 }
 
 /// A precise check: one sentence of the specification.

@@ -21,6 +21,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in their order.
+    pub const ALL: &'static [Self] = &[Self::Unknown, Self::Disabled, Self::Skip, Self::Pass, Self::Fail, Self::Error];
+
     /// The word as `results.yaml` has it.
     pub const fn as_str(self) -> &'static str {
         match self {
