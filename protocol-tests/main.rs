@@ -64,6 +64,8 @@ mod unpack;
 mod cli;
 /// The configuration file, docker's certificates, client certificates.
 mod config;
+/// What the tool finds out about a registry, and that nothing of that stays.
+mod doctor;
 /// Which source of credentials answers, and why the others do not.
 #[cfg(unix)]
 mod explain;

@@ -12,7 +12,7 @@ use super::server::Scheme;
 use super::status::Voice;
 use crate::auth::{Exposure, Keychain, Remark};
 use crate::model::Registry;
-use crate::registry::{Client, Notice, Protection};
+use crate::registry::{Client, Hosts, Notice, Protection};
 use crate::transport::{Identity, Options, Protocol};
 
 /// What all commands share.
@@ -36,8 +36,6 @@ impl Context {
     /// Makes the client for a command that is about `registry`. `warn` is told what people should know; it must not
     /// block.
     ///
-    /// What the flags say goes before what the configuration file says, and that before docker's `certs.d`.
-    ///
     /// # Errors
     ///
     /// Where the configuration file or a certificate file cannot be used.
@@ -48,28 +46,7 @@ impl Context {
         keychain: Arc<dyn Keychain>,
         warn: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Client, Problem> {
-        let protection = match (scheme, connection.plain_http, connection.insecure) {
-            (Scheme::Http, ..) | (_, true, _) => Protection::Plain,
-            (_, false, true) => Protection::Unverified,
-            (_, false, false) => Protection::Verified,
-        };
-        let exposure = if connection.insecure_credentials { Exposure::Allowed } else { Exposure::Guarded };
-        let Config { ca_files, policy, mut hosts } = Config::read()?;
-        certificates::complete(&mut hosts, registry, &warn);
-        if protection == Protection::Plain && hosts.get(registry).is_some() {
-            hosts.entry(registry).protection = Some(protection);
-        }
-        if let (Some(certificate), Some(key)) = (connection.cert.clone(), connection.key.clone()) {
-            hosts.entry(registry).identity = Some(Identity { certificate, key });
-        }
-        let mut options = Options { policy, ..Options::default() };
-        if let Some(fault) = options.proxies.fault() {
-            return Err(Misuse::Proxy(Box::new(fault.clone())).into());
-        }
-        options.tls.ca_files = [&ca_files[..], &connection.ca_file].concat();
-        if connection.http1 {
-            options.protocol = Protocol::Http1Only;
-        }
+        let Ways { options, hosts, protection, exposure } = Ways::towards(registry, connection, scheme, &warn)?;
         let notify = move |notice: Notice<'_>| match notice {
             Notice::FellBackToPlainHttp(registry) => {
                 warn(&format!(
@@ -89,5 +66,56 @@ impl Context {
         };
         let builder = Client::builder().transport(options).keychain(keychain).exposure(exposure);
         Ok(builder.protection(protection).hosts(hosts).notify(notify).build()?)
+    }
+}
+
+/// How registries are reached.
+pub(super) struct Ways {
+    /// What holds for all hosts.
+    pub(super) options: Options,
+    /// What holds for some.
+    pub(super) hosts: Hosts,
+    /// How connections are protected where nothing else is said of a host.
+    pub(super) protection: Protection,
+    /// Whether credentials may be read on the way.
+    pub(super) exposure: Exposure,
+}
+
+impl Ways {
+    /// Puts together how `registry` is reached: what the flags say goes before what the configuration file says, and that
+    /// before docker's `certs.d`.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration file or a certificate file cannot be used.
+    pub(super) fn towards(
+        registry: &Registry,
+        connection: &Connection,
+        scheme: Scheme,
+        warn: &dyn Fn(&str),
+    ) -> Result<Self, Problem> {
+        let protection = match (scheme, connection.plain_http, connection.insecure) {
+            (Scheme::Http, ..) | (_, true, _) => Protection::Plain,
+            (_, false, true) => Protection::Unverified,
+            (_, false, false) => Protection::Verified,
+        };
+        let exposure = if connection.insecure_credentials { Exposure::Allowed } else { Exposure::Guarded };
+        let Config { ca_files, policy, mut hosts } = Config::read()?;
+        certificates::complete(&mut hosts, registry, warn);
+        if protection == Protection::Plain && hosts.get(registry).is_some() {
+            hosts.entry(registry).protection = Some(protection);
+        }
+        if let (Some(certificate), Some(key)) = (connection.cert.clone(), connection.key.clone()) {
+            hosts.entry(registry).identity = Some(Identity { certificate, key });
+        }
+        let mut options = Options { policy, ..Options::default() };
+        if let Some(fault) = options.proxies.fault() {
+            return Err(Misuse::Proxy(Box::new(fault.clone())).into());
+        }
+        options.tls.ca_files = [&ca_files[..], &connection.ca_file].concat();
+        if connection.http1 {
+            options.protocol = Protocol::Http1Only;
+        }
+        Ok(Self { options, hosts, protection, exposure })
     }
 }

@@ -87,6 +87,9 @@ pub(crate) enum Problem {
     /// The build of a component.
     #[error(transparent)]
     Build(Box<BuildFailure>),
+    /// Neither pull nor push is permitted.
+    #[error("`{0}` may neither be pulled from nor pushed to")]
+    Forbidden(Box<Reference>),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -115,6 +118,7 @@ pub(crate) enum Invocation {
     Push(Location),
     Pull(Location),
     Explain(Reference),
+    Doctor(Reference),
     Serve,
 }
 
@@ -126,7 +130,7 @@ impl Invocation {
             Self::Push(Location::Registry(reference)) | Self::Pull(Location::Registry(reference)) => {
                 Some(reference.registry())
             }
-            Self::Explain(reference) => Some(reference.registry()),
+            Self::Explain(reference) | Self::Doctor(reference) => Some(reference.registry()),
             Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) | Self::Serve => None,
         }
     }
@@ -159,6 +163,9 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Spin(error) => explain_spin(error),
         Problem::Transfer(error) => explain_transfer(error, invocation),
         Problem::Build(failure) => (explain_build(failure), Exit::Failed),
+        Problem::Forbidden(reference) => {
+            (Some(format!("log in with `spinreg login {}`", reference.registry())), Exit::NotPermitted)
+        }
         Problem::Interrupted => (None, Exit::Interrupted),
     };
     let excerpt = match problem {

@@ -10,6 +10,7 @@ mod certificates;
 mod config;
 mod context;
 mod credentials;
+mod doctor;
 mod endpoint;
 mod failure;
 #[cfg(feature = "fuzzing")]
@@ -23,8 +24,10 @@ mod logout;
 mod misuse;
 mod options;
 mod output;
+mod paint;
 mod pull;
 mod push;
+mod reach;
 mod serve;
 mod serve_gc;
 mod server;
@@ -37,6 +40,7 @@ use clap::{Parser, Subcommand};
 
 use self::auth::Auth;
 use self::context::Context;
+use self::doctor::Doctor;
 use self::failure::Invocation;
 use self::login::Login;
 use self::logout::Logout;
@@ -64,6 +68,7 @@ enum Command {
     Verb(Verb),
     Auth(Auth),
     Serve(ServeFamily),
+    Doctor(Box<Doctor>),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
     Registry {
@@ -112,6 +117,7 @@ impl Cli {
                 },
                 Command::Auth(command) => command.run(&context).await,
                 Command::Serve(command) => command.run(&context).await,
+                Command::Doctor(command) => command.run(&context).await,
             }
         };
         outcome.await.map_err(|problem| failure::explain(&problem, &invocation))
@@ -130,6 +136,7 @@ impl Command {
             },
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
             Self::Serve(_) => Invocation::Serve,
+            Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),
         }
     }
 }

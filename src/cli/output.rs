@@ -10,8 +10,18 @@ use crate::error::Error;
 ///
 /// [`Error::Io`] where standard output cannot be written, as on a full disk.
 pub(crate) fn line(text: &str) -> Result<(), Error> {
+    page(text)
+}
+
+/// Prints a result of several lines; a line end is added where there is none.
+///
+/// # Errors
+///
+/// As for [`line`].
+pub(crate) fn page(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", STANDARD_OUTPUT, error)),
         _ => Ok(()),
     }

@@ -8,6 +8,9 @@
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
 mod compare;
+mod doctor;
+mod doctor_readings;
+mod doctor_report;
 mod keys;
 mod official;
 mod probe;
@@ -19,6 +22,7 @@ mod verdict;
 mod yaml;
 
 pub use compare::{BadResults, Comparison, Kind, Row, Verdicts};
+pub use doctor::{Diagnosis, Patient, Point, Reply, Topic, examine};
 pub use probe::{Answer, Asking, End, Probe, with_digest};
 pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
 pub use run::run;

@@ -243,7 +243,7 @@ pub struct Answer {
     /// The same for the record.
     pub exchange: Exchange,
     /// Where the answer came from in the end.
-    uri: Uri,
+    pub(super) uri: Uri,
 }
 
 /// How the body of an answer ended.

@@ -106,7 +106,7 @@ impl Hosts {
     }
 
     /// Returns what concerns connections, beside what holds for all hosts.
-    pub(super) fn connections(&self, tls: &TlsOptions) -> HashMap<Authority, HostOptions> {
+    pub(crate) fn connections(&self, tls: &TlsOptions) -> HashMap<Authority, HostOptions> {
         let options = |(host, config): (&Registry, &HostConfig)| {
             let authority = Authority::try_from(host.api_host()).expect("Registry was parsed as host and port");
             (authority, config.connection(tls))

@@ -1,0 +1,86 @@
+//! `spinreg doctor`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::Problem;
+use super::options::{Account, Connection};
+use super::paint::painter;
+use super::reach::{Reached, reach};
+use super::server::Scheme;
+use super::{credentials, output};
+use crate::auth::{Environment, Exposure, Keychain as _, Sources};
+use crate::conformance::{Patient, Probe, Reply, Topic, examine};
+use crate::model::{Location, ParseError, Reference};
+
+/// Look what a registry can do for one repository, and what you may do there.
+///
+/// Asks some ten harmless questions: nothing is pushed and nothing deleted, but an upload is begun and cancelled. What
+/// cannot be known without leaving something behind is said to be unknown.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Doctor {
+    /// The repository: `REGISTRY/NAME`, and a tag or digest to look at in it.
+    #[arg(value_parser = in_a_registry)]
+    reference: Reference,
+
+    /// Print JSON; docs/conformance.md lists its keys.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    account: Account,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Doctor {
+    pub(super) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self { reference, json, account, connection } = self;
+        let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
+        let keychain = Arc::new(Sources::new(&Environment::capture()).chain(given));
+        let (registry, name) = (reference.registry(), reference.name());
+        let reached = reach(registry, &connection, Scheme::Unsaid, Exposure::Guarded, keychain.clone()).await?;
+        let Reached { authorizer, scheme, base, ping, protection } = reached;
+        let patient = Patient {
+            probe: Probe::new(authorizer.clone(), registry.clone(), scheme),
+            authorizer,
+            base,
+            ping,
+            name: name.clone(),
+            identifier: reference.identifier(),
+            found: keychain.credential(registry, Some(name)).await?,
+            protection: protection.to_owned(),
+        };
+        let diagnosis = examine(&patient).await;
+        match (json, context.quiet) {
+            (true, _) => output::page(&diagnosis.json())?,
+            (false, true) => output::line(&diagnosis.summary())?,
+            (false, false) => output::page(&diagnosis.text(painter()))?,
+        }
+        let refused = [Topic::Pull, Topic::Push].iter().all(|topic| diagnosis.reply(*topic) == Reply::No);
+        if refused { Err(Problem::Forbidden(Box::new(reference))) } else { Ok(()) }
+    }
+}
+
+/// Reads a reference to a registry; there is nothing to ask a directory.
+fn in_a_registry(text: &str) -> Result<Reference, ParseError> {
+    match text.parse()? {
+        Location::Registry(reference) => Ok(reference),
+        Location::Layout { .. } => Err(ParseError::new("repository", text, "one of a registry: a layout has no ills")),
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spinreg doctor ghcr.io/me/app
+  spinreg doctor --json registry.example:5000/me/app:v1
+
+Exit codes: 0 examined, 2 usage, 4 neither pull nor push is permitted, 6 unreachable, 1 anything else";
