@@ -90,5 +90,7 @@ mod soak;
 mod team;
 /// The wire cost of push and pull, pinned.
 mod transcripts;
+/// What the tool says of a registry that it judges, what it writes, and how it ends.
+mod verdicts;
 
 mod support;

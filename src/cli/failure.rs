@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 
 use super::build::{BuildFailure, End};
+use super::conformance::Unfit;
 use super::misuse::Misuse;
 use super::output;
 use crate::error::{
@@ -87,6 +88,9 @@ pub(crate) enum Problem {
     /// The build of a component.
     #[error(transparent)]
     Build(Box<BuildFailure>),
+    /// The registry that was judged.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Neither pull nor push is permitted.
     #[error("`{0}` may neither be pulled from nor pushed to")]
     Forbidden(Box<Reference>),
@@ -119,6 +123,7 @@ pub(crate) enum Invocation {
     Pull(Location),
     Explain(Reference),
     Doctor(Reference),
+    Conformance,
     Serve,
 }
 
@@ -131,7 +136,8 @@ impl Invocation {
                 Some(reference.registry())
             }
             Self::Explain(reference) | Self::Doctor(reference) => Some(reference.registry()),
-            Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) | Self::Serve => None,
+            Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) => None,
+            Self::Conformance | Self::Serve => None,
         }
     }
 
@@ -163,11 +169,16 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Spin(error) => explain_spin(error),
         Problem::Transfer(error) => explain_transfer(error, invocation),
         Problem::Build(failure) => (explain_build(failure), Exit::Failed),
+        Problem::Unfit(unfit) => (unfit.hint(), unfit.exit()),
         Problem::Forbidden(reference) => {
             (Some(format!("log in with `spinreg login {}`", reference.registry())), Exit::NotPermitted)
         }
         Problem::Interrupted => (None, Exit::Interrupted),
     };
+    // A registry that fails and a run that could not be made are two things: whoever reads the code has to know which.
+    let could_not_run =
+        *invocation == Invocation::Conformance && !matches!(problem, Problem::Unfit(_) | Problem::Interrupted);
+    let exit = if could_not_run { Exit::Usage } else { exit };
     let excerpt = match problem {
         Problem::Spin(spin::Error::Manifest(fault)) => fault.excerpt(),
         _ => None,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::conformance::{BadResults, SettingsError};
 use crate::model::{Location, ParseError};
 use crate::spin::Fault;
 
@@ -62,6 +63,20 @@ pub(crate) enum Misuse {
     /// A configuration file that is no text.
     #[error("`{}` is no UTF-8 text", .0.display())]
     ConfigEncoding(PathBuf),
+    /// Settings of the conformance suite that make no sense.
+    #[error(transparent)]
+    Settings(Box<SettingsError>),
+    /// A file of verdicts that cannot be compared with.
+    #[error("`{}` {cause}", path.display())]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: Box<BadResults>,
+    },
+    /// A run in which nothing was judged.
+    #[error("nothing was judged")]
+    NothingToJudge,
     /// Everybody in the network could read passwords.
     #[error("`{0}` can be reached from other computers, and nothing would be encrypted")]
     OpenListener(SocketAddr),
@@ -90,6 +105,9 @@ impl Misuse {
             Self::Config(_) | Self::ConfigEncoding(_) => {
                 "docs/configuration.md lists all keys; `SPINREG_CONFIG` names another file"
             }
+            Self::Settings(_) => "docs/conformance.md lists the settings; they are those of the official suite",
+            Self::Results { .. } => "name a results.yaml, or what `spinreg conformance --json` has printed",
+            Self::NothingToJudge => "check the filter, and whether everything is switched off",
             Self::OpenListener(_) => {
                 "give a certificate with `--tls-cert` and `--tls-key`, listen on 127.0.0.1, or add `--insecure-listen` in a \
                  network you trust"

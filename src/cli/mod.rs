@@ -8,6 +8,7 @@ mod auth;
 mod build;
 mod certificates;
 mod config;
+mod conformance;
 mod context;
 mod credentials;
 mod doctor;
@@ -39,6 +40,7 @@ use std::error::Error as _;
 use clap::{Parser, Subcommand};
 
 use self::auth::Auth;
+use self::conformance::Conformance;
 use self::context::Context;
 use self::doctor::Doctor;
 use self::failure::Invocation;
@@ -68,6 +70,7 @@ enum Command {
     Verb(Verb),
     Auth(Auth),
     Serve(ServeFamily),
+    Conformance(Box<Conformance>),
     Doctor(Box<Doctor>),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
@@ -117,6 +120,7 @@ impl Cli {
                 },
                 Command::Auth(command) => command.run(&context).await,
                 Command::Serve(command) => command.run(&context).await,
+                Command::Conformance(command) => command.run(&context).await,
                 Command::Doctor(command) => command.run(&context).await,
             }
         };
@@ -136,6 +140,7 @@ impl Command {
             },
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
             Self::Serve(_) => Invocation::Serve,
+            Self::Conformance(_) => Invocation::Conformance,
             Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Global {
 }
 
 /// How to connect to a registry.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
     /// Do not verify the registry's certificate.

@@ -26,7 +26,11 @@ use crate::transport::{Budget, FinalUri, Payload, Policy, Redirects, Scheme, hea
 #[derive(Clone)]
 pub struct Probe {
     inner: Arc<Inner>,
+    observer: Option<Arc<Observer>>,
 }
+
+/// Who is told of exchanges.
+type Observer = dyn Fn(&Exchange) + Send + Sync;
 
 struct Inner {
     authorizer: Authorizer,
@@ -42,7 +46,13 @@ impl Probe {
             Scheme::Https => "https",
         };
         let base = format!("{scheme}://{}", registry.api_host());
-        Self { inner: Arc::new(Inner { authorizer, registry, base }) }
+        Self { inner: Arc::new(Inner { authorizer, registry, base }), observer: None }
+    }
+
+    /// Tells `observer` of every exchange from now on, for people who wait. It must not block.
+    #[must_use]
+    pub fn observed(self, observer: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
     }
 
     /// Returns the registry that is asked.
@@ -150,7 +160,11 @@ impl Asking {
             Ok(response) => Answer::read(response, &uri, self.limit, exchange).await,
             Err(error) => Answer::failed(&error, exchange),
         };
-        answer.after(started.elapsed())
+        let answer = answer.after(started.elapsed());
+        if let Some(observer) = &self.probe.observer {
+            observer(&answer.exchange);
+        }
+        answer
     }
 
     /// Sends the request until there is an answer that counts.

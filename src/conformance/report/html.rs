@@ -88,7 +88,7 @@ impl Page<'_> {
             of(apis.iter().filter(|status| passed(status)).count(), apis.len(), "APIs pass"),
             of(data.iter().filter(|status| passed(status)).count(), data.len(), "data sets pass"),
             of(steps.iter().filter(|status| passed(status)).count(), steps.len(), "steps pass"),
-            of(met, met + broken, "precise checks met"),
+            if met + broken > 0 { of(met, met + broken, "precise checks met") } else { String::new() },
         ];
         let version = report.settings.get("version").map(|version| escaped_line(version)).unwrap_or_default();
         let _ = write!(
@@ -98,12 +98,20 @@ impl Page<'_> {
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <title>{registry}: {verdict}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n\
              <h1><span class=\"badge {class}\">{verdict}</span> {registry}</h1>\n<ul class=\"counts\">{counts}</ul>\n\
-             <p class=\"faint\">OCI distribution-spec {version}, judged in {elapsed:.1} s by spinreg {tool}</p>\n</header>\n",
+             <p class=\"faint\">OCI distribution-spec {version}, judged in {elapsed:.1} s by spinreg {tool}, seed {seed}</p>\n</header>\n",
             verdict = verdict.as_str(),
             counts = counts.concat(),
+            seed = report.seed,
             elapsed = report.elapsed.as_secs_f64(),
             tool = env!("CARGO_PKG_VERSION"),
         );
+        if let Some(why) = &report.aborted {
+            let why = escaped_line(why);
+            let _ = writeln!(
+                self.out,
+                "<p class=\"ended\">The run ended early: {why}. What comes after that is missing.</p>"
+            );
+        }
     }
 
     fn failures(&mut self) {

@@ -35,6 +35,9 @@ pub fn json(report: &Report, extra: &Json<'_>) -> String {
         tool: concat!("spinreg/", env!("CARGO_PKG_VERSION")),
         registry: &report.registry,
         verdict: report.verdict(extra.strictness).as_str(),
+        aborted: report.aborted.as_deref(),
+        // A text: not every reader of JSON has whole numbers of 64 bits.
+        seed: report.seed.to_string(),
         elapsed_ms: report.elapsed.as_millis(),
         config: nested(&report.settings),
         apis: words(report.apis.iter().map(|(api, status)| (api.label(), *status))),
@@ -58,6 +61,9 @@ struct Document<'a> {
     tool: &'static str,
     registry: &'a str,
     verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aborted: Option<&'a str>,
+    seed: String,
     elapsed_ms: u128,
     config: BTreeMap<String, Setting>,
     apis: BTreeMap<&'a str, &'static str>,
@@ -268,6 +274,8 @@ mod tests {
             "tool",
             "registry",
             "verdict",
+            "aborted",
+            "seed",
             "elapsed_ms",
             "config",
             "apis",

@@ -24,6 +24,6 @@ pub use html::html;
 pub use json::{Json, SCHEMA, json};
 pub use junit::junit;
 pub use outcome::{Strictness, Verdict};
-pub(super) use printable::line;
+pub(crate) use printable::line;
 pub use text::{Tone, plain, text, text_compared, text_regressed};
 pub use yaml::results;

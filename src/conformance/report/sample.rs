@@ -76,6 +76,8 @@ pub(in crate::conformance) fn hostile() -> Report {
     Report {
         settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         registry: "r.example".to_owned(),
+        seed: 7,
+        aborted: Some("nobody answers any more \u{1b}[2J".to_owned()),
         steps: vec![
             step(&["ping"], Status::Pass, Api::Ping, DataSet::Image),
             cause,

@@ -38,7 +38,7 @@ pub fn text(report: &Report, strictness: Strictness, paint: fn(Tone, &str) -> St
     page.data();
     page.failures();
     page.checks();
-    page.leftovers();
+    page.ending();
     page.out
 }
 
@@ -119,6 +119,9 @@ impl Page<'_> {
             broken(Level::Must),
             broken(Level::Should),
         );
+        if let Some(why) = &report.aborted {
+            let _ = writeln!(self.out, "{} {}", (self.paint)(Tone::Bad, "the run ended early:"), line(why));
+        }
     }
 
     fn heading(&mut self, text: &str) {
@@ -237,7 +240,11 @@ impl Page<'_> {
         }
     }
 
-    fn leftovers(&mut self) {
+    fn ending(&mut self) {
+        if self.report.verdict(self.strictness) == Verdict::Failed {
+            let seed = format!("with `--seed {}` the content is the same again", self.report.seed);
+            let _ = writeln!(self.out, "\n{}", (self.paint)(Tone::Faint, &seed));
+        }
         if self.report.leftovers.is_empty() {
             return;
         }
@@ -288,6 +295,8 @@ mod tests {
             "         $ curl -sSgi -u \"$OCI_USERNAME:$OCI_PASSWORD\" -H 'accept: */*' https://r.example/v2/a/blobs/sha512:00",
             "precise checks: 1 broken, 1 met, 1 unsupported, 1 blocked, 1 disabled",
             "  MUST   upload.patch-range  (end-5, sha512)",
+            "with `--seed 7` the content is the same again",
+            "the run ended early: nobody answers any more \\u{1b}[2J",
             "         the official suite says something else: it does not look at `Range`",
             "left behind, because it could not be removed",
         ] {
