@@ -7,6 +7,7 @@
 //! Nothing of `registry` or `serve` is used here, so that both can be judged: requests are made through `auth` and
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
+mod checks;
 mod compare;
 mod doctor;
 mod doctor_readings;
@@ -21,6 +22,7 @@ mod settings;
 mod verdict;
 mod yaml;
 
+pub use checks::{Findings, Grounds, Listed, Means, catalogue, check};
 pub use compare::{BadResults, Comparison, Kind, Row, Verdicts};
 pub use doctor::{Diagnosis, Patient, Point, Reply, Topic, examine};
 pub use probe::{Answer, Asking, End, Probe, with_digest};

@@ -1,7 +1,10 @@
 //! One run: the official steps, then the precise checks.
 
+use std::pin::pin;
+
 use tokio::time::Instant;
 
+use super::checks::{Grounds, Means, check};
 use super::official;
 use super::probe::Probe;
 use super::record::Report;
@@ -11,11 +14,21 @@ use super::settings::Settings;
 ///
 /// The run ends early once `interrupted` is done, and where nobody answers: [`Report::aborted`] says so.
 ///
-/// **Requests**: some 1 400 for the official steps with everything switched on, one after the other.
+/// **Requests**: some 1 400 for the official steps with everything switched on, and some 600 for the precise checks, one
+/// after the other.
 pub async fn run(settings: &Settings, probe: &Probe, interrupted: impl Future<Output = ()>) -> Report {
     let started = Instant::now();
     let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
-    let mut report = official::run(settings, probe, seed, interrupted).await;
+    let mut interrupted = pin!(interrupted);
+    let mut report = official::run(settings, probe, seed, interrupted.as_mut()).await;
+    // Steps that were chosen by their names are asked for alone, and nobody answers twice.
+    if report.aborted.is_none() && settings.filter.is_empty() {
+        let means = if settings.apis.push { Means::Push } else { Means::Read };
+        let grounds = Grounds { repository: settings.repo1.clone(), other: settings.repo2.clone(), means };
+        let found = check(probe, &grounds, interrupted).await;
+        report.findings = found.findings;
+        report.leftovers.extend(found.leftovers);
+    }
     report.elapsed = started.elapsed();
     report
 }
