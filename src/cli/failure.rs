@@ -200,6 +200,7 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "server" => "write a host, perhaps with a port, such as `ghcr.io` or `localhost:5000`",
         "moment" => "write seconds since 1970, or a date and time as in `2026-01-31T12:00:00Z`",
         "annotation" => "write `--annotation KEY=VALUE`",
+        "fault" => "`spinreg serve --fault help` lists all of them",
         _ => "run the command with `--help` for what it takes",
     };
     Failure { message: error.to_string(), excerpt: None, hint: Some(hint.to_owned()), exit: Exit::Usage }

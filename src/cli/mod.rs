@@ -30,6 +30,7 @@ mod pull;
 mod push;
 mod reach;
 mod serve;
+mod serve_faults;
 mod serve_gc;
 mod server;
 mod status;

@@ -15,6 +15,7 @@ use super::interrupts::{Hangups, Interrupts};
 use super::listen::Listen;
 use super::misuse::Misuse;
 use super::output;
+use super::serve_faults::Faults;
 use super::serve_gc::age;
 use super::server::{Scheme as UrlScheme, Server as Url};
 use crate::disk;
@@ -56,6 +57,9 @@ pub(crate) struct Serve {
     /// line for people on standard error]. No credentials are logged.
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
+
+    #[command(flatten)]
+    faults: Faults,
 }
 
 #[derive(Args)]
@@ -162,7 +166,7 @@ impl Serve {
         let access = self.door.access(self.connection.url.as_ref());
         let handler = spawn_blocking(move || Access::new(Quota::new(registry, quotas), access));
         let handler = handler.await.expect("opening the files does not panic")?;
-        let server = Server::bind(address, handler, options).await?;
+        let server = Server::bind(address, self.faults.before(handler), options).await?;
         self.introduce(server.address(), context);
         let mut interrupts = Interrupts::listen()?;
         let mut second = Interrupts::listen()?;
@@ -277,4 +281,5 @@ Examples:
   spinreg serve --dir registry --htpasswd users --anonymous-pull
   spinreg serve --dir registry --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --htpasswd users
   spinreg serve --dir registry --read-only --access-log access.log
+  spinreg serve --dir registry --fault status=503,times=2 --fault cut=1000,path=*/blobs/*
   spinreg serve gc registry           (remove what no manifest needs any more)";

@@ -29,6 +29,7 @@ mod access_log;
 mod blobs;
 mod connection;
 mod exchange;
+pub mod faults;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
