@@ -47,6 +47,8 @@ mod build;
 mod cache;
 /// Judging registries: the official steps on ours, and on some that misbehave.
 mod conformance;
+/// Faults on demand, and the checks that notice them.
+mod faults;
 /// Manifests and mounts, good and bad.
 mod load;
 /// The corpus of manifests.

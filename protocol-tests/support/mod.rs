@@ -4,13 +4,14 @@
 pub(crate) mod chance;
 pub(crate) mod cli;
 pub(crate) mod client;
+pub(crate) mod document;
 pub(crate) mod faults;
 pub(crate) mod front;
 pub(crate) mod guard;
 #[cfg(unix)]
 pub(crate) mod helpers;
 pub(crate) mod judged;
-mod kit;
+pub(crate) mod kit;
 pub(crate) mod listen;
 pub(crate) mod pattern;
 pub(crate) mod peers;

@@ -1,0 +1,19 @@
+//! Parts of documents that are written from the code, and held equal to it.
+
+use super::root;
+
+/// Compares what stands in `document` between `<!-- NAME -->` and `<!-- end of NAME -->` with `expected`;
+/// `SPINREG_BLESS=1` writes it there instead.
+pub(crate) fn part(document: &str, name: &str, expected: &str) {
+    let path = root(document);
+    let text = std::fs::read_to_string(&path).expect("a document of the crate");
+    let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let (before, rest) = text.split_once(&start).unwrap_or_else(|| panic!("`{document}` has no `{start}`"));
+    let (actual, after) = rest.split_once(&end).unwrap_or_else(|| panic!("`{document}` has no `{end}`"));
+    if std::env::var_os("SPINREG_BLESS").is_some_and(|value| value == "1") {
+        let text = format!("{before}{start}{expected}{end}{after}");
+        std::fs::write(&path, text).expect("a file of the crate");
+        return;
+    }
+    assert!(actual == expected, "`{document}` is not what the code says; `SPINREG_BLESS=1` writes it anew");
+}
