@@ -9,6 +9,7 @@ mod archive;
 mod build;
 mod cache;
 mod cached;
+pub mod compose;
 mod created;
 mod dependency;
 mod dependency_name;

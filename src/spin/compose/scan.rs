@@ -1,0 +1,73 @@
+//! The first look at foreign WebAssembly: is it a component, is it valid, is it of a size to deal with?
+
+use wasmparser::{
+    ComponentType, ComponentTypeDeclaration, InstanceTypeDeclaration, Parser, Payload, Validator, WasmFeatures,
+};
+
+use super::MAX_BYTES;
+use super::error::Discord;
+
+/// Checks the structure of a component, and bounds what later readers do: its bytes, and how many types it defines,
+/// which is how deep types can contain each other.
+pub(super) fn scan(wasm: &[u8]) -> Result<(), Discord> {
+    if wasm.len() > MAX_BYTES {
+        return Err(Discord::TooLarge { what: "bytes", most: MAX_BYTES });
+    }
+    if Parser::is_core_wasm(wasm) {
+        return Err(Discord::Module);
+    }
+    let unreadable = |reason: wasmparser::BinaryReaderError| Discord::Unreadable { reason: reason.into() };
+    let mut validator = Validator::new_with_features(features());
+    let mut types = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(unreadable)?;
+        if let Payload::ComponentTypeSection(section) = &payload {
+            for ty in section.clone() {
+                types += definitions(&ty.map_err(unreadable)?);
+                if types > MAX_TYPES {
+                    return Err(Discord::TooLarge { what: "types", most: MAX_TYPES });
+                }
+            }
+        }
+        // The code of functions is for the runtime to judge.
+        validator.payload(&payload).map_err(unreadable)?;
+    }
+    Ok(())
+}
+
+/// Counts the types that one definition defines: itself, and those inside the types of instances and components.
+fn definitions(ty: &ComponentType<'_>) -> usize {
+    match ty {
+        ComponentType::Instance(inside) => 1 + inside.iter().map(of_instance).sum::<usize>(),
+        ComponentType::Component(inside) => 1 + inside.iter().map(of_component).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+fn of_instance(declaration: &InstanceTypeDeclaration<'_>) -> usize {
+    match declaration {
+        InstanceTypeDeclaration::Type(ty) => definitions(ty),
+        _ => 1,
+    }
+}
+
+fn of_component(declaration: &ComponentTypeDeclaration<'_>) -> usize {
+    match declaration {
+        ComponentTypeDeclaration::Type(ty) => definitions(ty),
+        _ => 1,
+    }
+}
+
+/// Everything but what neither Spin nor WIT in use today has: lists of fixed length can claim any size.
+fn features() -> WasmFeatures {
+    WasmFeatures::all().difference(
+        WasmFeatures::CM_FIXED_LENGTH_LISTS
+            | WasmFeatures::CM_GC
+            | WasmFeatures::CM_MAP
+            | WasmFeatures::CM_NESTED_NAMES
+            | WasmFeatures::CM_VALUES,
+    )
+}
+
+/// How many types a component may define: those of all of WASI are some 1 000, and [`super::stack`] has room for these.
+const MAX_TYPES: usize = 50_000;
