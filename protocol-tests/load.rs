@@ -212,10 +212,7 @@ async fn bad_manifests_are_refused_with_place_and_reason() {
         ),
         ("key_value_stores = [\"a b\"]", ":8:21: the key-value store `a b` has to be kebab-case or snake_case"),
         ("build = { comand = \"x\" }", "unknown key `comand` in `component.c.build`; did you mean"),
-        (
-            "dependencies = { \"a:b/c\" = \"1.0\" }",
-            ":8:18: a component with dependencies is not supported by this release",
-        ),
+        ("dependencies = { \"a:b/c\" = \"1.0\" }", ":8:18: a dependency on a package is not supported by this release"),
     ] {
         let dir = app(&component(lines));
         let error = load(dir.path(), &LoadOptions::default()).await.expect_err(lines).to_string();

@@ -49,6 +49,8 @@ mod cache;
 mod conformance;
 /// Faults on demand, and the checks that notice them.
 mod faults;
+/// Composition: what fits together, what a dependency is denied, and what is refused.
+mod compose;
 /// Manifests and mounts, good and bad.
 mod load;
 /// The corpus of manifests.

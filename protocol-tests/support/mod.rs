@@ -4,6 +4,7 @@
 pub(crate) mod chance;
 pub(crate) mod cli;
 pub(crate) mod client;
+pub(crate) mod components;
 pub(crate) mod document;
 pub(crate) mod faults;
 pub(crate) mod front;

@@ -16,6 +16,7 @@ use crate::error::{
 };
 use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Reference, Registry};
 use crate::spin;
+use crate::spin::compose::Discord;
 use crate::transport::READ_CERTIFICATES;
 
 /// The end of a command that did not succeed.
@@ -235,6 +236,7 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
         spin::Error::Wasm(wasm) => match wasm.found {
             spin::Found::Nothing => {
                 let hint = match wasm.build.as_slice() {
+                    [] if wasm.dependency.is_some() => "build the dependency, or correct its `path`".to_owned(),
                     [] => "build the component, or correct its `source` in the manifest".to_owned(),
                     _ => "add `--build`, which runs the components' build commands before the push".to_owned(),
                 };
@@ -249,8 +251,23 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
         spin::Error::TooManyLayers { .. } => {
             (Some("mount fewer `files` entries, or larger directories".to_owned()), Exit::Failed)
         }
+        spin::Error::Compose(error) => (explain_discord(&error.discord).map(str::to_owned), Exit::Failed),
         _ => (None, Exit::Failed),
     }
+}
+
+fn explain_discord(discord: &Discord) -> Option<&'static str> {
+    Some(match discord {
+        Discord::NoImport { .. } => "name the dependency as the component's import: `namespace:name/interface@version`",
+        Discord::NoExport { .. } => "say which of its exports to use with `export`",
+        Discord::Module => "make a component of it first, for example with `wasm-tools component new`",
+        Discord::Contested { .. } => "let each name one interface, or one version",
+        Discord::Undeniable { .. } => "let it inherit everything with `inherit_configuration = true`, or use another",
+        Discord::Mismatch { .. } => "build both from the same WIT",
+        Discord::Separate => "leave out `--compose=false`",
+        Discord::Unavailable => "push with `--compose=false`, or install with `--features compose`",
+        _ => return None,
+    })
 }
 
 fn explain_build(failure: &BuildFailure) -> Option<String> {

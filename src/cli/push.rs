@@ -19,7 +19,7 @@ use crate::content::Target as _;
 use crate::copy::copy;
 use crate::error::Error;
 use crate::model::{Location, ParseError};
-use crate::spin::{self, Application, Archives, Created, LoadOptions, Outside, PackOptions, Stale};
+use crate::spin::{self, Application, Archives, Composition, Created, LoadOptions, Outside, PackOptions, Stale};
 
 /// Push a Spin application to a registry.
 ///
@@ -57,6 +57,14 @@ pub(crate) struct Push {
     #[arg(long)]
     allow_outside_sources: bool,
 
+    /// Whether components are made one with their dependencies; `--compose=false` leaves that to the host, in layers of their
+    /// own.
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
+        default_missing_value = "true", hide_possible_values = true
+    )]
+    compose: bool,
+
     /// Taken as Spin takes it, and not used yet: what is packed today is read where it is.
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
@@ -83,6 +91,7 @@ impl Push {
             annotations,
             created,
             allow_outside_sources,
+            compose,
             cache_dir: _,
             transfer,
             account,
@@ -111,7 +120,8 @@ impl Push {
             status.warn(&warning(&stale, &app));
         }
         let annotations = options::annotations(annotations);
-        let options = PackOptions { annotations, created, archives, ..PackOptions::default() };
+        let composition = if compose { Composition::Composed } else { Composition::Layers };
+        let options = PackOptions { annotations, created, archives, composition, ..PackOptions::default() };
         let package = tokio::select! {
             package = spin::pack(&app, &options) => package?,
             () = interrupts.next() => return Err(Problem::Interrupted),

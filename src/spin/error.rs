@@ -28,6 +28,9 @@ pub enum Error {
         /// How many layers there would be, the lock file's included.
         layers: usize,
     },
+    /// A component and its dependencies do not fit together.
+    #[error(transparent)]
+    Compose(#[from] Box<super::compose::ComposeError>),
     /// Content could not be read, written or moved.
     #[error(transparent)]
     Transfer(#[from] crate::error::Error),
@@ -313,6 +316,8 @@ impl fmt::Display for Mount {
 pub struct Wasm {
     /// The component.
     pub component: String,
+    /// The dependency of it whose file it is; none where it is its own.
+    pub dependency: Option<String>,
     /// The file.
     pub path: PathBuf,
     /// What is there.
@@ -349,28 +354,29 @@ pub enum Found {
 
 impl fmt::Display for Wasm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { component, path, found, build, workdir } = self;
+        let Self { path, found, build, workdir, .. } = self;
+        let owner = Owner(self);
         let path = path.display();
         match found {
-            Found::Nothing => write!(f, "the file `{path}` of the component `{component}` does not exist")?,
-            Found::NoFile => write!(f, "`{path}` of the component `{component}` is not a file")?,
+            Found::Nothing => write!(f, "the file `{path}` of {owner} does not exist")?,
+            Found::NoFile => write!(f, "`{path}` of {owner} is not a file")?,
             Found::Bytes(bytes) if bytes.is_empty() => {
-                write!(f, "`{path}` of the component `{component}` is empty, not WebAssembly")?;
+                write!(f, "`{path}` of {owner} is empty, not WebAssembly")?;
             }
             Found::Bytes(bytes) => {
-                write!(f, "`{path}` of the component `{component}` is not WebAssembly: it begins with")?;
+                write!(f, "`{path}` of {owner} is not WebAssembly: it begins with")?;
                 for byte in bytes {
                     write!(f, " {byte:02x}")?;
                 }
             }
             Found::Version(version) => {
-                write!(f, "`{path}` of the component `{component}` is WebAssembly of an unknown version:")?;
+                write!(f, "`{path}` of {owner} is WebAssembly of an unknown version:")?;
                 for byte in version {
                     write!(f, " {byte:02x}")?;
                 }
             }
             Found::Text => {
-                write!(f, "`{path}` of the component `{component}` is WebAssembly text, which is assembled ")?;
+                write!(f, "`{path}` of {owner} is WebAssembly text, which is assembled ")?;
                 f.write_str("only from files whose names end in `.wat`")?;
                 if !cfg!(feature = "compose") {
                     f.write_str(", and only with the feature `compose`")?;
@@ -381,7 +387,7 @@ impl fmt::Display for Wasm {
                 if let Some(at) = at {
                     write!(f, ":{at}")?;
                 }
-                write!(f, "` of the component `{component}` cannot be assembled: {}", excerpt(said))?;
+                write!(f, "` of {owner} cannot be assembled: {}", excerpt(said))?;
             }
         }
         if *found == Found::Nothing && !build.is_empty() {
@@ -391,6 +397,18 @@ impl fmt::Display for Wasm {
             }
         }
         Ok(())
+    }
+}
+
+/// Whose file it is.
+struct Owner<'a>(&'a Wasm);
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dependency) = &self.0.dependency {
+            write!(f, "the dependency `{}` of ", excerpt(dependency))?;
+        }
+        write!(f, "the component `{}`", self.0.component)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::{self, Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::app_manifest::AppManifest;
+use super::app_manifest::{AppManifest, Component};
 use super::build::{self, ComponentBuild};
+use super::dependency::{Dependency, Provider};
 use super::document::{Flaw, Text};
 use super::error::{Error, Problem};
 use super::lock::lock;
@@ -16,7 +18,7 @@ use super::mounts::{self, MountedFile, Outside};
 use super::normalise::normalise;
 use super::source::Source;
 use super::warning::Warning;
-use super::wasm::{self, WasmKind};
+use super::wasm::{self, Owner, WasmKind};
 
 /// How a manifest is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +53,23 @@ pub struct LocalComponent {
     pub kind: WasmKind,
     /// Its files, sorted by the bytes of their paths.
     pub files: Vec<MountedFile>,
+    /// What satisfies its imports, in the order of the lock file.
+    pub dependencies: Vec<LocalDependency>,
+    /// What stands before it when its trigger calls it, outermost first.
+    pub middleware: Vec<LocalDependency>,
+}
+
+/// Where the content of a dependency is.
+#[derive(Clone, Debug)]
+pub struct LocalDependency {
+    /// What the manifest calls it: the imports it satisfies, or its role.
+    pub name: String,
+    /// Its WebAssembly, or the text that it is assembled from.
+    pub wasm: PathBuf,
+    /// What travels in place of that file, where it is not the file itself: what was assembled from text.
+    pub made: Option<Bytes>,
+    /// What it is.
+    pub kind: WasmKind,
 }
 
 impl Application {
@@ -160,10 +179,22 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
     let root = parent(&manifest);
     // A component that was not built yet is what most often goes wrong, so it is said before anything else.
     let mut components = Vec::new();
-    for (component, source) in app.components.iter().zip(sources) {
+    let find = |source: &str, owner: Owner<'_>| {
         let wasm = path::absolute(root.join(source)).map_err(|error| crate::error::Error::io("read", source, error))?;
-        let (kind, made) = wasm::inspect(&component.id, &wasm, component.build.as_ref())?;
-        components.push(LocalComponent { id: component.id.clone(), wasm, made, kind, files: Vec::new() });
+        let (kind, made) = wasm::inspect(owner, &wasm)?;
+        Ok::<_, Error>((wasm, kind, made))
+    };
+    for (component, sources) in app.components.iter().zip(sources) {
+        let owner = Owner { component: &component.id, dependency: None, build: component.build.as_ref() };
+        let (wasm, kind, made) = find(sources.component, owner)?;
+        let dependency = |(name, source): (String, &str)| {
+            let owner = Owner { dependency: Some(&name), build: None, ..owner };
+            find(source, owner).map(|(wasm, kind, made)| LocalDependency { name, wasm, made, kind })
+        };
+        let dependencies = sources.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?;
+        let middleware = sources.middleware.into_iter().map(dependency).collect::<Result<_, _>>()?;
+        let (id, files) = (component.id.clone(), Vec::new());
+        components.push(LocalComponent { id, wasm, made, kind, files, dependencies, middleware });
     }
     for ((component, local), locked) in app.components.iter().zip(&mut components).zip(&mut lock.components) {
         local.files = mounts::resolve(&text, root, component, options.outside, &mut warnings)?;
@@ -207,33 +238,57 @@ fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
+/// The paths of the WebAssembly that a component is made of, as the manifest has them.
+struct Sources<'a> {
+    component: &'a str,
+    dependencies: Vec<(String, &'a str)>,
+    middleware: Vec<(String, &'a str)>,
+}
+
 /// Returns the paths of the components' files, refusing what this release cannot bring along.
-fn local_sources(app: &AppManifest) -> Result<Vec<&str>, Flaw> {
-    let mut sources = Vec::new();
-    for component in &app.components {
-        let unsupported = |at, what, instead| Err(Flaw::at(at, Problem::Unsupported { what, instead }));
-        if let Some(dependency) = component.dependencies.values().min_by_key(|dependency| dependency.span.start) {
-            let instead = "compose it beforehand (for example with `wac plug`) and name the result as `source`";
-            return unsupported(dependency.span.clone(), "a component with dependencies", instead);
-        }
-        if let Some(before) = &component.before {
-            let first = before.dependencies.iter().flat_map(|(_, dependencies)| dependencies).next();
-            let at = first.map_or(component.source.span(), |first| first.span.clone());
-            let instead = "remove them, or compose the component beforehand";
-            return unsupported(at, "a trigger with dependencies", instead);
-        }
-        let instead = "download it and give its path";
-        match component.source.get_ref() {
-            Source::Local(path) => sources.push(path.as_str()),
-            Source::Url { .. } => {
-                return unsupported(component.source.span(), "a component source with a `url`", instead);
+fn local_sources(app: &AppManifest) -> Result<Vec<Sources<'_>>, Flaw> {
+    app.components.iter().map(sources_of).collect()
+}
+
+fn sources_of(component: &Component) -> Result<Sources<'_>, Flaw> {
+    let named = |(name, dependency)| Ok((name, local_dependency(dependency)?));
+    let dependencies = component.dependencies.iter().map(|(name, dependency)| (name.to_string(), dependency));
+    let mut middleware = Vec::new();
+    if let Some(before) = &component.before {
+        for (role, dependencies) in &before.dependencies {
+            if let Some(first) = dependencies.first()
+                && (before.kind.as_str(), role.as_str()) != ("http", "middleware")
+            {
+                let what = "a dependency of a trigger that is not `middleware` of `http`";
+                let problem = Problem::Unsupported { what, instead: "compose the component beforehand" };
+                return Err(Flaw::at(first.span.clone(), problem));
             }
-            Source::Package { .. } => {
-                return unsupported(component.source.span(), "a component source with a `package`", instead);
-            }
+            middleware.extend(dependencies.iter().map(|dependency| (role.clone(), dependency)));
         }
     }
-    Ok(sources)
+    Ok(Sources {
+        component: match component.source.get_ref() {
+            Source::Local(path) => path,
+            Source::Url { .. } => return elsewhere(component.source.span(), "a component source with a `url`"),
+            Source::Package { .. } => return elsewhere(component.source.span(), "a component source with a `package`"),
+        },
+        dependencies: dependencies.map(named).collect::<Result<_, _>>()?,
+        middleware: middleware.into_iter().map(named).collect::<Result<_, _>>()?,
+    })
+}
+
+fn local_dependency(dependency: &Dependency) -> Result<&str, Flaw> {
+    match &dependency.provider {
+        Provider::Local(path) => Ok(path),
+        Provider::Url { .. } => elsewhere(dependency.span.clone(), "a dependency with a `url`"),
+        Provider::Package { .. } => elsewhere(dependency.span.clone(), "a dependency on a package"),
+        // Normalising has replaced those of this application.
+        Provider::Component(id) => elsewhere(id.span(), "a dependency on a component without a file"),
+    }
+}
+
+fn elsewhere<T>(at: Range<usize>, what: &'static str) -> Result<T, Flaw> {
+    Err(Flaw::at(at, Problem::Unsupported { what, instead: "download it and give its path" }))
 }
 
 /// How long a manifest may be, in bytes: no author writes more.

@@ -10,6 +10,7 @@ mod build;
 mod cache;
 mod cached;
 pub mod compose;
+mod composed;
 mod created;
 mod dependency;
 mod dependency_name;
@@ -48,14 +49,14 @@ pub use cached::CachedApplication;
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
 pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
-pub use load::{Application, LoadOptions, LocalComponent, builds, interpret, load};
+pub use load::{Application, LoadOptions, LocalComponent, LocalDependency, builds, interpret, load};
 pub use lock_file::{
     ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
     LockedVariable,
 };
 pub use materialise::materialise;
 pub use mounts::{MountedFile, Outside};
-pub use pack::{Archives, Infer, PackOptions, pack};
+pub use pack::{Archives, Composition, Infer, PackOptions, pack};
 pub use package::Package;
 pub use unpack::UnpackLimits;
 pub use warning::{Notice, Warning};

@@ -4,11 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::archive;
+use super::compose::{ComposeError, Discord};
+use super::composed::composed;
 use super::created::Created;
 use super::error::Error;
 use super::load::{Application, LocalComponent};
@@ -29,6 +32,18 @@ pub struct PackOptions {
     pub created: Option<Created>,
     /// Whether files travel in archives.
     pub archives: Archives,
+    /// Whether components are composed with what they depend on.
+    pub composition: Composition,
+}
+
+/// What becomes of the dependencies of a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Composition {
+    /// They become one component with it, which every host can run. Needs the feature `compose`.
+    #[default]
+    Composed,
+    /// They travel as layers of their own, and the host composes: Spin since 3.0, and not SpinKube.
+    Layers,
 }
 
 /// Whether annotations are inferred from `spin.toml`: title, description, version and authors.
@@ -54,17 +69,26 @@ pub enum Archives {
 /// Packs an application.
 ///
 /// Each file is read once to hash it, several at a time, in pieces; archive layers are written to temporary files.
+/// Components that are composed are read into memory, and what becomes of them stays there.
 /// The result is the same on every machine for the same content and options.
 ///
 /// # Errors
 ///
-/// [`Error::TooManyLayers`] where even archives do not help, [`Error::Transfer`] for files that cannot be read or
+/// [`Error::Compose`] where a component and its dependencies do not fit together, or where middleware is not to be
+/// composed; [`Error::TooManyLayers`] where even archives do not help, [`Error::Transfer`] for files that cannot be read or
 /// change meanwhile.
 pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, Error> {
+    let app = &match options.composition {
+        Composition::Composed => composed(app).await?,
+        Composition::Layers => separable(app)?.clone(),
+    };
     let content = Content::read(app).await?;
     let mut lock = app.lock.clone();
     for (component, locked) in app.components.iter().zip(&mut lock.components) {
-        locked.source.content = content.wasm_reference(component);
+        locked.source.content = content.wasm_reference(&component.wasm, component.made.as_ref());
+        for (dependency, locked) in component.dependencies.iter().zip(locked.dependencies.values_mut()) {
+            locked.source.content = content.wasm_reference(&dependency.wasm, dependency.made.as_ref());
+        }
         for (file, path) in component.files.iter().zip(&mut locked.files) {
             path.content = content.reference(media::DATA, &file.source);
         }
@@ -93,6 +117,17 @@ pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, E
     Ok(Package::new(manifest, lock, layers.into_iter().chain([config])))
 }
 
+/// Refuses applications that nobody could run if they were not composed.
+fn separable(app: &Application) -> Result<&Application, Error> {
+    match app.components.iter().find(|component| !component.middleware.is_empty()) {
+        Some(component) => {
+            let (component, discord) = (component.id.clone(), Discord::Separate);
+            Err(Box::new(ComposeError { component, dependency: None, discord }).into())
+        }
+        None => Ok(app),
+    }
+}
+
 /// Every file of an application, hashed; small ones also read.
 struct Content {
     files: HashMap<(PathBuf, MediaType), (Blob, ContentRef)>,
@@ -102,9 +137,9 @@ impl Content {
     async fn read(app: &Application) -> Result<Self, Error> {
         let mut wanted = HashSet::new();
         for component in &app.components {
-            if component.made.is_none() {
-                wanted.insert((component.wasm.clone(), media::WASM));
-            }
+            let dependencies = component.dependencies.iter().map(|dependency| (&dependency.wasm, &dependency.made));
+            let wasm = dependencies.chain([(&component.wasm, &component.made)]).filter(|(_, made)| made.is_none());
+            wanted.extend(wasm.map(|(path, _)| (path.clone(), media::WASM)));
             wanted.extend(component.files.iter().map(|file| (file.source.clone(), media::DATA)));
         }
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -124,21 +159,28 @@ impl Content {
         self.get(media_type, path).1.clone()
     }
 
-    /// Returns a component's WebAssembly, from its file or as it was made.
-    fn wasm(&self, component: &LocalComponent) -> Blob {
-        match &component.made {
+    /// Returns the WebAssembly of a component and of its dependencies.
+    fn wasm_of(&self, component: &LocalComponent) -> Vec<Blob> {
+        let dependencies = component.dependencies.iter().map(|dependency| (&dependency.wasm, &dependency.made));
+        let wasm = [(&component.wasm, &component.made)].into_iter().chain(dependencies);
+        wasm.map(|(path, made)| self.wasm(path, made.as_ref())).collect()
+    }
+
+    /// Returns WebAssembly from its file, or as it was made.
+    fn wasm(&self, path: &Path, made: Option<&Bytes>) -> Blob {
+        match made {
             Some(bytes) => Blob::from_bytes(media::WASM, bytes.clone()),
-            None => self.blob(media::WASM, &component.wasm).clone(),
+            None => self.blob(media::WASM, path).clone(),
         }
     }
 
-    fn wasm_reference(&self, component: &LocalComponent) -> ContentRef {
-        match &component.made {
+    fn wasm_reference(&self, path: &Path, made: Option<&Bytes>) -> ContentRef {
+        match made {
             Some(bytes) => {
                 let inline = Some(bytes.clone()).filter(|bytes| bytes.len() as u64 <= media::MAX_INLINE);
                 ContentRef { source: None, inline, digest: Some(Digest::of(bytes)) }
             }
-            None => self.reference(media::WASM, &component.wasm),
+            None => self.reference(media::WASM, path),
         }
     }
 }
@@ -152,12 +194,12 @@ async fn hash(file: (PathBuf, MediaType)) -> Result<((PathBuf, MediaType), (Blob
     Ok(((path, media_type), (blob, reference)))
 }
 
-/// Gives each component and each file that is not inline a layer of its own.
+/// Gives each component, each dependency and each file that is not inline a layer of its own.
 fn separate(app: &Application, content: &Content) -> Vec<Blob> {
     let of_component = |component: &LocalComponent| {
         let files = component.files.iter().map(|file| content.blob(media::DATA, &file.source));
         let files = files.filter(|file| file.descriptor().size > media::MAX_INLINE);
-        std::iter::once(content.wasm(component)).chain(files.cloned()).collect::<Vec<_>>()
+        content.wasm_of(component).into_iter().chain(files.cloned()).collect::<Vec<_>>()
     };
     distinct(app.components.iter().flat_map(of_component))
 }
@@ -166,7 +208,7 @@ fn separate(app: &Application, content: &Content) -> Vec<Blob> {
 async fn archived(app: &Application, content: &Content) -> Result<Vec<Blob>, Error> {
     let mut layers = Vec::new();
     for component in &app.components {
-        layers.push(content.wasm(component));
+        layers.extend(content.wasm_of(component));
         if !component.files.is_empty() {
             let files = component.files.iter();
             let files = files.map(|file| (file.clone(), content.blob(media::DATA, &file.source).descriptor().clone()));

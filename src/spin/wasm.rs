@@ -20,14 +20,25 @@ pub enum WasmKind {
     Module,
 }
 
+/// Whose file it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner<'a> {
+    pub(super) component: &'a str,
+    /// The dependency of the component; none where the file is its own.
+    pub(super) dependency: Option<&'a str>,
+    /// What builds it.
+    pub(super) build: Option<&'a Build>,
+}
+
 /// Looks at the file of a component: what it is, and what was assembled from it where it is text.
-pub(super) fn inspect(component: &str, path: &Path, build: Option<&Build>) -> Result<(WasmKind, Option<Bytes>), Error> {
+pub(super) fn inspect(owner: Owner<'_>, path: &Path) -> Result<(WasmKind, Option<Bytes>), Error> {
     let refuse = |found| {
-        let (build, workdir) = match build {
+        let (component, dependency) = (owner.component.to_owned(), owner.dependency.map(str::to_owned));
+        let (build, workdir) = match owner.build {
             Some(build) => (build.command.commands(), build.workdir.as_ref().map(|workdir| workdir.get_ref().clone())),
             None => (Vec::new(), None),
         };
-        Error::Wasm(Box::new(Wasm { component: component.to_owned(), path: path.to_owned(), found, build, workdir }))
+        Error::Wasm(Box::new(Wasm { component, dependency, path: path.to_owned(), found, build, workdir }))
     };
     let failed = |error: io::Error| Error::from(crate::error::Error::io("read", path, error));
     match fs::metadata(path) {

@@ -7,6 +7,7 @@ use rustls::pki_types::{ServerName, UnixTime};
 use super::*;
 use crate::error::{Allowance, Cause, Details, Mismatch, Missing, RequestLine};
 use crate::model::{Descriptor, Digest, MediaType};
+use crate::spin::compose::ComposeError;
 
 fn request() -> RequestLine {
     RequestLine::new(&Method::GET, &"https://r.example/v2/me/app/manifests/v1".parse().expect("a URI"))
@@ -82,7 +83,8 @@ fn misuse(misuse: Misuse) -> Problem {
 
 fn wasm(found: spin::Found, build: &[&str]) -> Problem {
     let build = build.iter().map(|command| (*command).to_owned()).collect();
-    let wasm = spin::Wasm { component: "site".into(), path: "app.wasm".into(), found, build, workdir: None };
+    let wasm =
+        spin::Wasm { component: "site".into(), dependency: None, path: "app.wasm".into(), found, build, workdir: None };
     Problem::Spin(spin::Error::Wasm(Box::new(wasm)))
 }
 
@@ -104,7 +106,15 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
     let expected = ServerName::try_from("r.example").expect("a host name");
     let other_name = Certificate::NotValidForNameContext { expected, presented: vec!["DnsName(\"x.example\")".into()] };
     let manifest = spin::Error::NoManifest { path: "spin.toml".into() };
+    let discord = |discord| {
+        let (component, dependency) = ("site".to_owned(), Some("a:b/c".to_owned()));
+        Problem::Spin(spin::Error::Compose(Box::new(ComposeError { component, dependency, discord })))
+    };
+    let no_import = || Discord::NoImport { imports: Vec::new() };
     let rows: Vec<(Problem, Invocation, Exit, &str)> = vec![
+        (discord(Discord::Module), push(), Exit::Failed, "wasm-tools component new"),
+        (discord(Discord::Separate), push(), Exit::Failed, "leave out `--compose=false`"),
+        (discord(no_import()), push(), Exit::Failed, "namespace:name/interface@version"),
         (unreachable(Kind::Name, "no such host").into(), pull(), Exit::Unreachable, "spelling of `r.example`"),
         (unreachable(Kind::Connect, "refused").into(), push(), Exit::Unreachable, "registry listens at `r.example`"),
         (certificate(Certificate::UnknownIssuer).into(), pull(), Exit::Unreachable, "--ca-file"),

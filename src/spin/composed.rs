@@ -1,0 +1,99 @@
+//! An application whose components are composed with what they depend on.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::compose::ComposeError;
+#[cfg(not(feature = "compose"))]
+use super::compose::Discord;
+#[cfg(feature = "compose")]
+use super::compose::{Dependency, Middleware, chain, compose};
+use super::error::Error;
+use super::load::{Application, LocalComponent};
+use super::lock_file::LockedComponent;
+
+/// Composes each component that has dependencies or middleware; the result has neither, and their content in its place.
+///
+/// Reads the components concerned into memory, one at a time. Those without dependencies stay as they are.
+pub(super) async fn composed(app: &Application) -> Result<Application, Error> {
+    let app = app.clone();
+    let manifest = app.manifest.clone();
+    let task = tokio::task::spawn_blocking(move || composed_now(app));
+    task.await.map_err(|error| crate::error::Error::io("compose", &manifest, io::Error::other(error)))?
+}
+
+fn composed_now(mut app: Application) -> Result<Application, Error> {
+    for (component, locked) in app.components.iter_mut().zip(&mut app.lock.components) {
+        if !component.dependencies.is_empty() || !component.middleware.is_empty() {
+            let content = Content::read(component)?;
+            component.made = Some(content.composed(component, locked).map_err(Box::new)?.into());
+            component.dependencies.clear();
+            component.middleware.clear();
+        }
+        locked.dependencies.clear();
+        locked.trigger_dependencies.clear();
+    }
+    Ok(app)
+}
+
+/// What a component is made of, in memory.
+#[cfg_attr(not(feature = "compose"), allow(dead_code, reason = "nothing is composed"))]
+struct Content {
+    wasm: Bytes,
+    dependencies: Vec<Bytes>,
+    middleware: Vec<Bytes>,
+}
+
+impl Content {
+    fn read(component: &LocalComponent) -> Result<Self, Error> {
+        let of = |dependency: &super::load::LocalDependency| read(&dependency.wasm, dependency.made.as_ref());
+        Ok(Self {
+            wasm: read(&component.wasm, component.made.as_ref())?,
+            dependencies: component.dependencies.iter().map(of).collect::<Result<_, _>>()?,
+            middleware: component.middleware.iter().map(of).collect::<Result<_, _>>()?,
+        })
+    }
+
+    #[cfg(feature = "compose")]
+    fn composed(&self, component: &LocalComponent, locked: &LockedComponent) -> Result<Vec<u8>, ComposeError> {
+        let dependencies = locked.dependencies.iter().zip(&self.dependencies);
+        let dependencies = dependencies.map(|((name, locked), wasm)| Dependency {
+            name,
+            wasm,
+            export: locked.export.as_deref(),
+            inherit: &locked.inherit,
+        });
+        let wasm = compose(&component.id, &self.wasm, &dependencies.collect::<Vec<_>>())?;
+        let middleware =
+            locked.trigger_dependencies.values().flatten().zip(&component.middleware).zip(&self.middleware);
+        let middleware = middleware.map(|((locked, local), wasm)| Middleware {
+            name: local.wasm.file_name().and_then(|name| name.to_str()).unwrap_or(&local.name),
+            wasm,
+            inherit: &locked.inherit,
+        });
+        chain(&component.id, &wasm, &middleware.collect::<Vec<_>>())
+    }
+
+    #[cfg(not(feature = "compose"))]
+    fn composed(&self, component: &LocalComponent, _: &LockedComponent) -> Result<Vec<u8>, ComposeError> {
+        Err(ComposeError { component: component.id.clone(), dependency: None, discord: Discord::Unavailable })
+    }
+}
+
+/// Reads a file of a component, which is in memory already where it was assembled.
+fn read(path: &Path, made: Option<&Bytes>) -> Result<Bytes, Error> {
+    if let Some(made) = made {
+        return Ok(made.clone());
+    }
+    let failed = |error| crate::error::Error::io("read", path, error);
+    let mut bytes = Vec::new();
+    // One byte more than composition takes, so that it says that there are too many.
+    File::open(path).map_err(failed)?.take(MAX_WASM + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes.into())
+}
+
+/// How long a component may be that is composed, in bytes.
+const MAX_WASM: u64 = super::compose::MAX_BYTES as u64;
