@@ -24,14 +24,17 @@ pub(crate) fn program(name: &str) -> PathBuf {
             path if path.is_file() => path,
             _ => Path::new("/usr/bin").join(name),
         },
-        "go" => {
-            let folder = std::env::var_os("SPINREG_PEERS").map_or_else(|| root("target/peers/bin"), PathBuf::from);
-            folder.join(row[2].rsplit('/').next().expect("a package has a name"))
-        }
-        other => panic!("peers.tsv: `{other}` is neither apt nor go"),
+        "go" => folder().join(row[2].rsplit('/').next().expect("a package has a name")),
+        "pip" => folder().join(name),
+        other => panic!("peers.tsv: `{other}` is neither apt nor go nor pip"),
     };
     assert!(path.is_file(), "the peer `{name}` is missing at `{}`: `bash .ci/run peers` installs it", path.display());
     path
+}
+
+/// Returns the folder of the programs that the system does not have.
+fn folder() -> PathBuf {
+    std::env::var_os("SPINREG_PEERS").map_or_else(|| root("target/peers/bin"), PathBuf::from)
 }
 
 /// Who may use a registry of the tests.
