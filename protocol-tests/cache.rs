@@ -138,17 +138,17 @@ pub(crate) fn archive<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Vec<u
 }
 
 /// A case that Spin 4.0.2 has pushed and pulled.
-struct Golden {
-    folder: PathBuf,
-    artifact: Artifact,
-    reference: Reference,
+pub(crate) struct Golden {
+    pub(crate) folder: PathBuf,
+    pub(crate) artifact: Artifact,
+    pub(crate) reference: Reference,
     /// The name of Spin's archive, whose bytes we do not have, and of ours.
     archive: Option<(Digest, Digest)>,
 }
 
 impl Golden {
     /// Rebuilds an artifact from what Spin has served and from the application's own files.
-    fn rebuild(case: &str, app: &str) -> Self {
+    pub(crate) fn rebuild(case: &str, app: &str) -> Self {
         let folder = support::root("fixtures/spin/golden").join(case);
         let read = |name: &str| fs::read(folder.join(name)).expect("a golden file");
         let contents = tree(&support::root("fixtures/spin/apps").join(app));
@@ -189,7 +189,7 @@ impl Golden {
     }
 }
 
-const CASES: [(&str, &str); 5] = [
+pub(crate) const CASES: [(&str, &str); 5] = [
     ("static-site", "static-site"),
     ("static-site-noinfer", "static-site"),
     ("static-site-archive", "static-site"),

@@ -45,18 +45,20 @@ mod upload;
 mod build;
 /// Spin's cache: filled as Spin fills it, read as Spin left it.
 mod cache;
+/// Composition: what fits together, what a dependency is denied, and what is refused.
+mod compose;
 /// Judging registries: the official steps on ours, and on some that misbehave.
 mod conformance;
 /// Faults on demand, and the checks that notice them.
 mod faults;
-/// Composition: what fits together, what a dependency is denied, and what is refused.
-mod compose;
 /// Manifests and mounts, good and bad.
 mod load;
 /// The corpus of manifests.
 mod manifests;
 /// Packing: what Spin makes of the same applications.
 mod pack;
+/// From the cache to a directory that a host can run; what is hostile in it.
+mod prepare;
 /// The embedded registry, request by request.
 mod serve;
 /// Components in text form.

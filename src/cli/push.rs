@@ -108,7 +108,7 @@ impl Push {
         let mut interrupts = Interrupts::listen()?;
         let manifest = manifest(from)?;
         let outside = if allow_outside_sources { Outside::Allowed } else { Outside::Refused };
-        let options = LoadOptions { profile, outside };
+        let options = LoadOptions { profile, outside, ..LoadOptions::default() };
         if build {
             build::run(&spin::builds(&manifest, &options).await?, context.voice, &mut interrupts).await?;
         }
@@ -169,7 +169,7 @@ fn seconds(text: &str) -> Result<u64, ParseError> {
 }
 
 /// Says whether a variable switches something on.
-fn is_set(name: &'static str) -> Result<bool, Misuse> {
+pub(super) fn is_set(name: &'static str) -> Result<bool, Misuse> {
     variable(name).map(|value| switches_on(value.as_deref()))
 }
 
@@ -178,7 +178,7 @@ fn switches_on(value: Option<&str>) -> bool {
 }
 
 /// Says what is older than its sources, with paths as the manifest has them.
-fn warning(stale: &Stale, app: &Application) -> String {
+pub(super) fn warning(stale: &Stale, app: &Application) -> String {
     let root = app.manifest().parent();
     let short = |path: &Path| root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path).display().to_string();
     let (newer, wasm) = (short(&stale.newer), short(&stale.wasm));
@@ -191,7 +191,7 @@ fn warning(stale: &Stale, app: &Application) -> String {
 }
 
 /// Returns the manifest to push: what was named, or the nearest `spin.toml` from here upwards.
-fn manifest(named: Option<PathBuf>) -> Result<PathBuf, Error> {
+pub(super) fn manifest(named: Option<PathBuf>) -> Result<PathBuf, Error> {
     if let Some(path) = named {
         return Ok(path);
     }

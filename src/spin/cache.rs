@@ -78,6 +78,19 @@ impl Cache {
         CachedApplication::new(self.clone(), &self.directory(reference))
     }
 
+    /// Says what of an application is missing, each digest once: layers, files of archives, the lock file. `None` where
+    /// nothing was pulled under this reference, or something else than the digest in it. No requests: one look at each
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; [`Error::Parse`] where the manifest in the cache is none.
+    pub async fn missing(&self, reference: &Reference) -> Result<Option<Vec<Digest>>, Error> {
+        // A digest alone has a place of its own, and nothing else is ever put there.
+        let wanted = reference.digest().filter(|_| reference.tag().is_some());
+        self.application(reference).missing(wanted.copied()).await
+    }
+
     /// Finds the WebAssembly of a digest: where components are, else among the files, as Spin does.
     ///
     /// # Errors

@@ -69,6 +69,35 @@ impl CachedApplication {
         Ok(bytes.map(|bytes| LockedApp::parse(&bytes)).transpose()?)
     }
 
+    /// Reads what was pulled last, be it an application or a package; `None` where nothing was pulled. No requests.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; [`Error::Parse`] where it is neither.
+    pub async fn document(&self) -> Result<Option<Document>, Error> {
+        let path = self.config_path();
+        let Some(bytes) = blocking(move || disk::read_bounded(&path, media::MAX_LOCK)).await? else { return Ok(None) };
+        let keys: Result<serde_json::Map<_, _>, _> = serde_json::from_slice(&bytes);
+        // Spin tells them apart by this key, and so it is the one that counts.
+        if keys.is_ok_and(|keys| !keys.contains_key("spin_lock_version")) {
+            let Some(manifest) = self.manifest().await? else { return Ok(None) };
+            let layers = manifest.image().map(|image| image.layers.as_slice()).unwrap_or_default();
+            let [package] = layers else {
+                let expected = "a Spin application, or a package of one layer";
+                return Err(ParseError::new("artifact", &manifest.digest().to_string(), expected).into());
+            };
+            return Ok(Some(Document::Package(package.digest)));
+        }
+        Ok(Some(Document::Application(Box::new(LockedApp::parse(&bytes)?))))
+    }
+
+    /// Says what is missing of what was pulled last, each once; `None` where nothing was pulled, or something else than
+    /// `wanted`.
+    pub(super) async fn missing(&self, wanted: Option<Digest>) -> Result<Option<Vec<Digest>>, Error> {
+        let here = self.clone();
+        blocking(move || here.find_missing(wanted)).await
+    }
+
     /// Takes a document into memory, unless it is what `config.json` says already.
     async fn keep(&self, blob: &Blob) -> Result<Pushed, Error> {
         let descriptor = blob.descriptor().clone();
@@ -160,6 +189,16 @@ impl CachedApplication {
     }
 }
 
+/// What an artifact in the cache is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Document {
+    /// A Spin application: its lock file.
+    Application(Box<LockedApp>),
+    /// A package of WebAssembly: the digest of its only layer.
+    Package(Digest),
+}
+
 impl Target for CachedApplication {
     /// Of a manifest, says whether it is the one that was pulled last and nothing of it is missing; of a blob, whether
     /// it is where its media type belongs. No requests: one look at each file.
@@ -242,6 +281,30 @@ impl CachedApplication {
         let manifest = Manifest::parse_named(bytes.into(), Some(wanted.media_type.clone()), wanted.digest)?;
         let Some(image) = manifest.image() else { return Ok(false) };
         Ok(is_file_of(&self.config_path(), document(image))? && self.files(&manifest)?.is_some())
+    }
+
+    fn find_missing(&self, wanted: Option<Digest>) -> Result<Option<Vec<Digest>>, Error> {
+        let Some(bytes) = disk::read_small(&self.manifest_path(), Manifest::MAX_READ)? else { return Ok(None) };
+        if let Some(wanted) = wanted {
+            let is_wanted = |bytes: &[u8]| Digest::of_with(wanted.algorithm(), bytes) == wanted;
+            let index = disk::read_small(&self.index_path(), Manifest::MAX_READ)?;
+            if !is_wanted(&bytes) && !index.is_some_and(|index| is_wanted(&index)) {
+                return Ok(None);
+            }
+        }
+        let manifest = Manifest::parse(bytes, None)?;
+        let Some(image) = manifest.image() else { return Ok(None) };
+        let document = document(image);
+        let mut missing = Vec::new();
+        if !is_file_of(&self.config_path(), document)? {
+            missing.push(document.digest);
+        }
+        for layer in image.layers.iter().filter(|layer| layer.media_type != media::APPLICATION) {
+            if self.cache.files(layer)?.is_none() && !missing.contains(&layer.digest) {
+                missing.push(layer.digest);
+            }
+        }
+        Ok(Some(missing))
     }
 
     /// Returns the files of all layers, and what was unpacked from them; `None` where one is missing.

@@ -31,6 +31,9 @@ pub enum Error {
     /// A component and its dependencies do not fit together.
     #[error(transparent)]
     Compose(#[from] Box<super::compose::ComposeError>),
+    /// It cannot be run.
+    #[error(transparent)]
+    Unrunnable(#[from] super::prepare::Unrunnable),
     /// Content could not be read, written or moved.
     #[error(transparent)]
     Transfer(#[from] crate::error::Error),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::app_manifest::{AppManifest, Component};
 use super::build::{self, ComponentBuild};
 use super::dependency::{Dependency, Provider};
+use super::direct;
 use super::document::{Flaw, Text};
 use super::error::{Error, Problem};
 use super::lock::lock;
@@ -27,6 +28,18 @@ pub struct LoadOptions {
     pub profile: Option<String>,
     /// Whether files from outside the application's directory may be mounted.
     pub outside: Outside,
+    /// Whether components see copies of files, or directories as they are.
+    pub mounting: Mounting,
+}
+
+/// Whether components see copies of files, or directories as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mounting {
+    /// Files are found one by one.
+    #[default]
+    Copied,
+    /// Directories alone are mounted, and without excludes; for running an application where it is, never for packing.
+    Direct,
 }
 
 /// An application on disk: its lock file but for the content, and where the content is.
@@ -57,6 +70,8 @@ pub struct LocalComponent {
     pub dependencies: Vec<LocalDependency>,
     /// What stands before it when its trigger calls it, outermost first.
     pub middleware: Vec<LocalDependency>,
+    /// The directories that it sees as they are, with [`Mounting::Direct`].
+    pub directories: Vec<MountedFile>,
 }
 
 /// Where the content of a dependency is.
@@ -193,10 +208,14 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
         };
         let dependencies = sources.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?;
         let middleware = sources.middleware.into_iter().map(dependency).collect::<Result<_, _>>()?;
-        let (id, files) = (component.id.clone(), Vec::new());
-        components.push(LocalComponent { id, wasm, made, kind, files, dependencies, middleware });
+        let (id, files, directories) = (component.id.clone(), Vec::new(), Vec::new());
+        components.push(LocalComponent { id, wasm, made, kind, files, dependencies, middleware, directories });
     }
     for ((component, local), locked) in app.components.iter().zip(&mut components).zip(&mut lock.components) {
+        if options.mounting == Mounting::Direct {
+            local.directories = direct::resolve(&text, root, component)?;
+            continue;
+        }
         local.files = mounts::resolve(&text, root, component, options.outside, &mut warnings)?;
         locked.files = local.files.iter().map(|file| ContentPath::new(ContentRef::default(), &file.path)).collect();
     }

@@ -1,6 +1,6 @@
 //! From the cache to files that a guest can see.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,17 @@ use crate::error::Error;
 use crate::model::{Digest, ParseError};
 use crate::store::blocking;
 
+/// How content of the cache becomes a file that a guest sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Copied; where the file system can share the bytes of a copy, it does.
+    #[default]
+    Copied,
+    /// By a second name of the same file where the file system allows it, else copied. For guests that cannot write:
+    /// whoever writes into such a file writes into the cache.
+    Linked,
+}
+
 /// Writes the files of every component of `app` below `directory`, each at `<component id>/<path>`; a component
 /// without files has no directory. No requests: content is inline or in the cache.
 ///
@@ -22,14 +33,34 @@ use crate::store::blocking;
 ///
 /// # Errors
 ///
-/// [`Error::Parse`] where a component id is no name of a directory, where a path leads elsewhere, or where an
-/// entry has no content; [`Error::NotFound`] where content is not in the cache; [`Error::Io`].
+/// [`Error::Parse`] where a component id is no name of a directory or is there twice, where a path leads elsewhere, or
+/// where an entry has no content; [`Error::NotFound`] where content is not in the cache; [`Error::Io`].
 pub async fn materialise(cache: &Cache, app: &LockedApp, directory: &Path) -> Result<(), Error> {
-    let mut files = Vec::new();
+    let files = find(cache, app).await?;
+    let directory = directory.to_owned();
+    blocking(move || write_all(&directory, &files, Placement::Copied)).await
+}
+
+/// What guests are going to see: for each component that sees anything, where its content is and where it belongs.
+pub(super) type Files = BTreeMap<String, Vec<(PathBuf, Content)>>;
+
+/// Where the content of a file comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// The lock file.
+    Inline(Bytes),
+    /// A file of the cache, which nobody may change.
+    Cached(PathBuf),
+    /// A file of somebody, who may change it.
+    Local(PathBuf),
+}
+
+/// Finds the content of every file of every component.
+pub(super) async fn find(cache: &Cache, app: &LockedApp) -> Result<Files, Error> {
+    let mut files = Files::new();
     for component in app.components.iter().filter(|component| !component.files.is_empty()) {
-        let folder = Path::new(component_folder(&component.id)?);
+        let mut placed = Vec::new();
         for file in &component.files {
-            let place = folder.join(file.place()?);
             let from = match (&file.content.inline, &file.content.digest) {
                 (Some(bytes), _) => Content::Inline(bytes.clone()),
                 (None, Some(digest)) => Content::Cached(located(cache, digest, &component.id, file).await?),
@@ -38,31 +69,34 @@ pub async fn materialise(cache: &Cache, app: &LockedApp, directory: &Path) -> Re
                     return Err(ParseError::new("file entry", &file.path, expected).into());
                 }
             };
-            files.push((place, from));
+            placed.push((file.place()?, from));
+        }
+        let folder = component_folder(&component.id)?.to_owned();
+        if files.insert(folder, placed).is_some() {
+            return Err(ParseError::new("component id", &component.id, "an id that no other component has").into());
         }
     }
-    let directory = directory.to_owned();
-    blocking(move || write_all(&directory, files)).await
-}
-
-/// Where the content of a file comes from.
-enum Content {
-    Inline(Bytes),
-    Cached(PathBuf),
+    Ok(files)
 }
 
 async fn located(cache: &Cache, digest: &Digest, component: &str, file: &ContentPath) -> Result<PathBuf, Error> {
-    cache.data(digest).await.map_err(|error| match error {
+    let what = || format!("the file `{}` of the component `{component}`", file.path);
+    cache.data(digest).await.map_err(|error| of(error, what))
+}
+
+/// Says what missing content is for.
+pub(super) fn of(error: Error, what: impl FnOnce() -> String) -> Error {
+    match error {
         Error::NotFound(mut missing) => {
-            missing.what = format!("the file `{}` of the component `{component}` ({})", file.path, missing.what);
+            missing.what = format!("{} ({})", what(), missing.what);
             Error::NotFound(missing)
         }
         other => other,
-    })
+    }
 }
 
 /// Refuses a component id that would not be one directory.
-fn component_folder(id: &str) -> Result<&str, ParseError> {
+pub(super) fn component_folder(id: &str) -> Result<&str, ParseError> {
     let refuse = |expected| Err(ParseError::new("component id", id, expected));
     if id.is_empty() || id.len() > MAX_NAME {
         return refuse("1 to 255 bytes");
@@ -73,34 +107,44 @@ fn component_folder(id: &str) -> Result<&str, ParseError> {
     Ok(id)
 }
 
-fn write_all(root: &Path, files: Vec<(PathBuf, Content)>) -> Result<(), Error> {
+/// Writes files below `root`. Blocks.
+pub(super) fn write_all(root: &Path, files: &Files, placement: Placement) -> Result<(), Error> {
     disk::create_dirs(root)?;
     let mut made = HashSet::new();
-    for (place, from) in files {
-        if let Some(parent) = place.parent() {
-            make_directories(root, parent, &mut made)?;
-        }
-        let path = root.join(place);
-        // Taking a name away first writes neither through a link nor into what others hold open.
-        disk::remove_if_present(&path)?;
-        match from {
-            Content::Inline(bytes) => {
-                let created = OpenOptions::new().write(true).create_new(true).open(&path);
-                created
-                    .and_then(|mut file| file.write_all(&bytes))
-                    .map_err(|error| Error::io("write", &path, error))?;
+    for (folder, files) in files {
+        // A component whose mounts match nothing sees an empty directory.
+        make_directories(root, Path::new(folder), &mut made)?;
+        for (place, from) in files {
+            let place = Path::new(folder).join(place);
+            if let Some(parent) = place.parent() {
+                make_directories(root, parent, &mut made)?;
             }
-            Content::Cached(cached) => copy(&cached, &path)?,
+            write(&root.join(place), from, placement)?;
         }
     }
     Ok(())
 }
 
-/// Copies a file of the cache; where the file system can share the bytes, it does.
-fn copy(cached: &Path, path: &Path) -> Result<(), Error> {
-    let mut from = fs::File::open(cached).map_err(|error| Error::io("open", cached, error))?;
+fn write(path: &Path, content: &Content, placement: Placement) -> Result<(), Error> {
+    // Taking a name away first writes neither through a link nor into what others hold open.
+    disk::remove_if_present(path)?;
+    match content {
+        Content::Inline(bytes) => {
+            let created = OpenOptions::new().write(true).create_new(true).open(path);
+            created.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+        }
+        // Another file system, or one without links, is no reason to fail.
+        Content::Cached(cached) if placement == Placement::Linked && disk::link(cached, path).is_ok() => Ok(()),
+        Content::Cached(from) | Content::Local(from) => copy(from, path),
+    }
+}
+
+/// Copies a file; where the file system can share the bytes, it does.
+fn copy(from: &Path, path: &Path) -> Result<(), Error> {
+    let mut opened = fs::File::open(from).map_err(|error| Error::io("open", from, error))?;
     let created = OpenOptions::new().write(true).create_new(true).open(path);
-    created.and_then(|mut to| io::copy(&mut from, &mut to)).map(|_| ()).map_err(|error| Error::io("write", path, error))
+    let copied = created.and_then(|mut to| io::copy(&mut opened, &mut to));
+    copied.map(|_| ()).map_err(|error| Error::io("write", path, error))
 }
 
 /// Makes the directories of `relative` below `root`, one by one: each is a directory itself, not a link to one.

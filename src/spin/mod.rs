@@ -14,8 +14,10 @@ mod composed;
 mod created;
 mod dependency;
 mod dependency_name;
+mod direct;
 pub(crate) mod document;
 mod error;
+mod file_url;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -34,8 +36,10 @@ mod nearest;
 mod normalise;
 mod pack;
 mod package;
+mod prepare;
 #[cfg(test)]
 mod properties;
+mod runnable;
 mod source;
 mod split;
 mod unpack;
@@ -45,19 +49,21 @@ mod wasm;
 
 pub use build::{ComponentBuild, Stale};
 pub use cache::Cache;
-pub use cached::CachedApplication;
+pub use cached::{CachedApplication, Document};
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
 pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
-pub use load::{Application, LoadOptions, LocalComponent, LocalDependency, builds, interpret, load};
+pub use load::{Application, LoadOptions, LocalComponent, LocalDependency, Mounting, builds, interpret, load};
 pub use lock_file::{
     ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
     LockedVariable,
 };
-pub use materialise::materialise;
+pub use materialise::{Placement, materialise};
 pub use mounts::{MountedFile, Outside};
 pub use pack::{Archives, Composition, Infer, PackOptions, pack};
 pub use package::Package;
+pub use prepare::{Prepared, Unrunnable};
+pub use runnable::Runnable;
 pub use unpack::UnpackLimits;
 pub use warning::{Notice, Warning};
 pub use wasm::WasmKind;
