@@ -22,6 +22,11 @@ async fn every_command_explains_itself() {
             vec!["-f", "--from", "--profile", "--annotation", "--created", "--cache-dir", "SOURCE_DATE_EPOCH"],
         ),
         (vec!["pull"], vec!["--cache-dir", "--concurrency", "[default: 16]", "SPINREG_TOKEN", "oci:"]),
+        (
+            vec!["up"],
+            vec!["-f", "--from", "-c", "-e", "-k", "--build", "--profile", "--temp", "--offline", "--cache-dir"],
+        ),
+        (vec!["prepare"], vec!["--to", "--pull", "--offline", "spin.lock", "SPIN_LOCKED_URL"]),
         (vec!["auth"], vec!["explain"]),
         (vec!["auth", "explain"], vec!["REFERENCE", "--username", "no secret", "Examples"]),
         (vec!["serve"], vec!["--dir", "--listen", "127.0.0.1:5000", "--insecure-listen"]),
@@ -80,6 +85,16 @@ async fn bad_input_is_refused_with_a_hint() {
         (vec!["push", "-f", &not_wasm, "localhost:1/app"], 1, vec!["not WebAssembly", "hint:"]),
         (vec!["push", "-f", &broken, "localhost:1/app"], 1, vec!["broken/spin.toml:10:10", "\n10 | "]),
         (vec!["pull", "oci:absent:v1"], 3, vec!["absent", "hint:"]),
+        (vec!["prepare", "oci:absent:v1", "--to", "o"], 3, vec!["absent", "hint:"]),
+        (vec!["prepare", "absent.toml", "--to", "o"], 2, vec!["`absent.toml`", "--from-registry"]),
+        (vec!["prepare", "a/b", "--to", "o"], 2, vec!["`a/b`", "--from-registry"]),
+        (vec!["prepare", "ghcr.io/a/b"], 2, vec!["--to"]),
+        (
+            vec!["prepare", "--offline", "ghcr.io/a/b", "--to", "o"],
+            3,
+            vec!["`ghcr.io/a/b:latest` is not", "spinreg pull"],
+        ),
+        (vec!["up", "-e", "=x", "-f", "a"], 2, vec!["`=x`", "--env KEY=VALUE"]),
         (vec!["pull", &closed], 6, vec!["cannot connect", &closed[..closed.len() - 7], "hint:"]),
         (vec!["pull", "registry.invalid/app:v1"], 6, vec!["registry.invalid", "hint: check the spelling"]),
     ] {

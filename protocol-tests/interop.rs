@@ -18,6 +18,10 @@ mod full_disk;
 /// Every access, plainly and over TLS, directly and through proxies.
 #[path = "interop/matrix.rs"]
 mod matrix;
+/// No connection is attempted where none is allowed.
+#[cfg(target_os = "linux")]
+#[path = "interop/offline.rs"]
+mod offline;
 /// A third client, on a library of its own.
 #[path = "interop/regctl.rs"]
 mod regctl;

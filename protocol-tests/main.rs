@@ -90,6 +90,9 @@ mod main_job;
 mod profiles;
 /// Pulls on bad days.
 mod pull;
+/// Running applications with a stand-in for Spin.
+#[cfg(target_os = "linux")]
+mod running;
 /// Hundreds of bad days, from a seed.
 mod soak;
 /// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.

@@ -238,6 +238,13 @@ impl Running {
         self.wait().await
     }
 
+    /// Sends a signal and leaves it running.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).expect("the tool still runs");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), signal).expect("it is ours");
+    }
+
     /// Waits until the tool ends by itself.
     pub(crate) async fn ended(&mut self) {
         self.child.wait().await.expect("the tool was started");

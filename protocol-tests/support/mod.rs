@@ -25,6 +25,8 @@ pub(crate) mod reply;
 pub(crate) mod repository;
 pub(crate) mod scenario;
 pub(crate) mod script;
+#[cfg(target_os = "linux")]
+pub(crate) mod stand_in;
 pub(crate) mod tls;
 pub(crate) mod transcript;
 pub(crate) mod wire;

@@ -8,6 +8,7 @@ use super::failure::Problem;
 use super::log;
 use super::misuse::Misuse;
 use super::options::{Connection, Global};
+use super::output;
 use super::server::Scheme;
 use super::status::Voice;
 use crate::auth::{Exposure, Keychain, Remark};
@@ -31,6 +32,11 @@ impl Context {
             log::start(level)?;
         }
         Ok(Self { quiet: global.quiet, voice: Voice::choose(global.quiet, level.is_some()) })
+    }
+
+    /// Says something that must be known where no progress is told.
+    pub(super) fn warn(&self, text: &str) {
+        output::remark(&format!("warning: {text}"));
     }
 
     /// Makes the client for a command that is about `registry`. `warn` is told what people should know; it must not

@@ -11,6 +11,7 @@ use super::build::{BuildFailure, End};
 use super::conformance::Unfit;
 use super::misuse::Misuse;
 use super::output;
+use super::triggers::Ended;
 use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
@@ -36,24 +37,42 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Something else failed.
-    Failed = 1,
+    Failed,
     /// The command line, or a variable that stands for a part of it, makes no sense.
-    Usage = 2,
+    Usage,
     /// What was asked for by name is not there: a reference, a layout, a file of the application.
-    NotFound = 3,
+    NotFound,
     /// Credentials are missing, wrong, or not enough.
-    NotPermitted = 4,
+    NotPermitted,
     /// Content is not what its digest says.
-    Integrity = 5,
+    Integrity,
     /// No answer came from the registry.
-    Unreachable = 6,
+    Unreachable,
     /// Somebody has stopped it; 130 is what shells say then.
-    Interrupted = 130,
+    Interrupted,
+    /// As a program that it has started: with this code.
+    Passed(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
+    }
+}
+
+impl Exit {
+    /// Returns the exit code of the process.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::NotPermitted => 4,
+            Self::Integrity => 5,
+            Self::Unreachable => 6,
+            Self::Interrupted => 130,
+            Self::Passed(code) => code,
+        }
     }
 }
 
@@ -98,6 +117,9 @@ pub(crate) enum Problem {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// A program that was started did not end well.
+    #[error(transparent)]
+    Ended(#[from] Ended),
 }
 
 impl From<Error> for Problem {
@@ -126,6 +148,8 @@ pub(crate) enum Invocation {
     Doctor(Reference),
     Conformance,
     Serve,
+    /// Something on this computer's disk.
+    Local,
 }
 
 impl Invocation {
@@ -138,7 +162,7 @@ impl Invocation {
             }
             Self::Explain(reference) | Self::Doctor(reference) => Some(reference.registry()),
             Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) => None,
-            Self::Conformance | Self::Serve => None,
+            Self::Conformance | Self::Serve | Self::Local => None,
         }
     }
 
@@ -169,12 +193,13 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Misuse(misuse) => (Some(misuse.hint().to_owned()), Exit::Usage),
         Problem::Spin(error) => explain_spin(error),
         Problem::Transfer(error) => explain_transfer(error, invocation),
-        Problem::Build(failure) => (explain_build(failure), Exit::Failed),
+        Problem::Build(failure) => (explain_build(failure, invocation), Exit::Failed),
         Problem::Unfit(unfit) => (unfit.hint(), unfit.exit()),
         Problem::Forbidden(reference) => {
             (Some(format!("log in with `spinreg login {}`", reference.registry())), Exit::NotPermitted)
         }
         Problem::Interrupted => (None, Exit::Interrupted),
+        Problem::Ended(ended) => (None, Exit::Passed(ended.code())),
     };
     // A registry that fails and a run that could not be made are two things: whoever reads the code has to know which.
     let could_not_run =
@@ -202,6 +227,7 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "moment" => "write seconds since 1970, or a date and time as in `2026-01-31T12:00:00Z`",
         "annotation" => "write `--annotation KEY=VALUE`",
         "fault" => "`spinreg serve --fault help` lists all of them",
+        "environment variable" => "write `--env KEY=VALUE`",
         _ => "run the command with `--help` for what it takes",
     };
     Failure { message: error.to_string(), excerpt: None, hint: Some(hint.to_owned()), exit: Exit::Usage }
@@ -248,6 +274,7 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
             }
             _ => (Some("a component's `source` has to name a compiled `.wasm` file".to_owned()), Exit::Failed),
         },
+        spin::Error::Unrunnable(reason) => explain_unrunnable(reason),
         spin::Error::TooManyLayers { .. } => {
             (Some("mount fewer `files` entries, or larger directories".to_owned()), Exit::Failed)
         }
@@ -270,11 +297,30 @@ fn explain_discord(discord: &Discord) -> Option<&'static str> {
     })
 }
 
-fn explain_build(failure: &BuildFailure) -> Option<String> {
+fn explain_build(failure: &BuildFailure, invocation: &Invocation) -> Option<String> {
     match failure.end {
         End::NoDirectory(_) => Some("correct `build.workdir` of the component in the manifest".to_owned()),
         End::NotRun { .. } => None,
-        End::Failed { .. } => Some("nothing was pushed; without `--build`, what was built before is".to_owned()),
+        End::Failed { .. } if matches!(invocation, Invocation::Push(_)) => {
+            Some("nothing was pushed; without `--build`, what was built before is".to_owned())
+        }
+        End::Failed { .. } => Some("nothing was started; without `--build`, what was built before is".to_owned()),
+    }
+}
+
+fn explain_unrunnable(reason: &spin::Unrunnable) -> (Option<String>, Exit) {
+    match reason {
+        spin::Unrunnable::NotCached { reference, .. } => {
+            let hint = format!("run `spinreg pull {reference}` where there is a network, or leave `--offline` away");
+            (Some(hint), Exit::NotFound)
+        }
+        spin::Unrunnable::NoComponent { .. } => (Some("correct `--component-id`".to_owned()), Exit::Usage),
+        spin::Unrunnable::Chained { .. } => (
+            Some("choose the component that is called as well, or leave `--component-id` away".to_owned()),
+            Exit::Usage,
+        ),
+        spin::Unrunnable::Occupied { .. } => (Some("name another directory, or an empty one".to_owned()), Exit::Failed),
+        _ => (None, Exit::Failed),
     }
 }
 

@@ -2,6 +2,16 @@
 
 use crate::error::Error;
 
+/// What a process was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupt {
+    /// Ctrl-C.
+    Interrupt,
+    /// To end.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only systems with Unix signals say so"))]
+    Terminate,
+}
+
 /// Requests of the system, or of the person before it, to end. Who listens is not ended by them any more.
 pub(super) struct Interrupts {
     #[cfg(unix)]
@@ -27,16 +37,26 @@ impl Interrupts {
 
     /// Waits for the next one. Dropping the wait loses nothing.
     pub(super) async fn next(&mut self) {
-        #[cfg(unix)]
+        self.which().await;
+    }
+
+    /// Waits for the next one, and says which it is. Dropping the wait loses nothing.
+    #[cfg(unix)]
+    pub(super) async fn which(&mut self) -> Interrupt {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Interrupt::Interrupt,
+            _ = self.terminate.recv() => Interrupt::Terminate,
         }
-        #[cfg(not(unix))]
+    }
+
+    /// Waits for the next one, and says which it is. Dropping the wait loses nothing.
+    #[cfg(not(unix))]
+    pub(super) async fn which(&mut self) -> Interrupt {
         if tokio::signal::ctrl_c().await.is_err() {
             // Without a way to be told, the process is ended from outside.
             std::future::pending::<()>().await;
         }
+        Interrupt::Interrupt
     }
 }
 

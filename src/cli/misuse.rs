@@ -40,6 +40,29 @@ pub(crate) enum Misuse {
     /// No place for credentials.
     #[error("there is no home directory to keep credentials in")]
     NoHome,
+    /// Neither a file nor what people mean as a reference.
+    #[error("`{}` is neither a file or a directory nor clearly a reference", .0.display())]
+    NoSource(PathBuf),
+    /// A word where only flags are.
+    #[error("`{0}` is neither a flag nor the value of one")]
+    Stray(String),
+    /// Directories that are not there.
+    #[error("`--direct-mounts` is for applications on this disk, and this one is pulled")]
+    DirectMounts,
+    /// No program that runs applications.
+    #[error("there is no `spin` that could run the application: `SPIN_BIN_PATH` is not set, and `PATH` has none")]
+    NoSpin,
+    /// A program that is not where it was said to be.
+    #[error("`SPIN_BIN_PATH` names `{}`, and that is no program", .0.display())]
+    NotSpin(PathBuf),
+    /// A flag that no trigger knows.
+    #[error("`{flag}` is a flag of none of the triggers {triggers}")]
+    NobodysFlag {
+        /// The flag.
+        flag: String,
+        /// The types of the triggers.
+        triggers: String,
+    },
     /// No place for the cache.
     #[error("there is no home directory to keep a cache in")]
     NoCache,
@@ -99,6 +122,16 @@ impl Misuse {
             Self::StrangeSecret(..) => "pipe the secret alone, in one line",
             Self::ColonInUsername(_) => "registries end the user name at the first colon",
             Self::NoHome => "set `HOME`, or `XDG_CONFIG_HOME`",
+            Self::NoSource(_) => {
+                "check the path, or say that it is a reference: `--from-registry REFERENCE`, or with a registry and a tag"
+            }
+            Self::Stray(_) => "an application is named by `-f`, as in `spinreg up -f ghcr.io/me/app:v1`",
+            Self::DirectMounts => "leave it away",
+            Self::NoSpin => {
+                "install Spin (https://spinframework.dev/install) or name it in `SPIN_BIN_PATH`; `spinreg prepare` needs none"
+            }
+            Self::NotSpin(_) => "correct it, or unset it to look in `PATH`",
+            Self::NobodysFlag { .. } => "`spin trigger http --help` lists what the http trigger takes",
             Self::NoCache => "choose a cache with `--cache-dir DIR`, or set `HOME`",
             Self::Variable { variable: "SOURCE_DATE_EPOCH", .. } => "set it to seconds since 1970, or unset it",
             Self::Variable { .. } | Self::VariableEncoding(_) | Self::Proxy(_) => "correct it or unset it",

@@ -4,6 +4,7 @@
 //! to standard output, everything else to standard error. What people are told when something fails is decided in one
 //! place, `failure`.
 
+mod app_source;
 mod auth;
 mod build;
 mod certificates;
@@ -23,9 +24,11 @@ mod log;
 mod login;
 mod logout;
 mod misuse;
+mod obtain;
 mod options;
 mod output;
 mod paint;
+mod prepare;
 mod pull;
 mod push;
 mod reach;
@@ -35,10 +38,12 @@ mod serve_gc;
 mod server;
 mod status;
 mod tally;
+mod triggers;
+mod up;
 
 use std::error::Error as _;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::auth::Auth;
 use self::conformance::Conformance;
@@ -48,9 +53,11 @@ use self::failure::Invocation;
 use self::login::Login;
 use self::logout::Logout;
 use self::options::Global;
+use self::prepare::Prepare;
 use self::pull::Pull;
 use self::push::Push;
 use self::serve_gc::ServeFamily;
+use self::up::Up;
 use crate::model::ParseError;
 
 pub use self::failure::{Exit, Failure};
@@ -69,6 +76,8 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Verb(Verb),
+    Up(Box<Up>),
+    Prepare(Box<Prepare>),
     Auth(Auth),
     Serve(ServeFamily),
     Conformance(Box<Conformance>),
@@ -97,9 +106,14 @@ impl Cli {
     ///
     /// Where a value in it does not parse: a reference, a server, an annotation.
     pub fn read() -> Result<Self, Failure> {
-        Self::try_parse().map_err(|error| match error.source().and_then(|cause| cause.downcast_ref::<ParseError>()) {
-            Some(cause) => failure::explain_parse(cause),
-            None => error.exit(),
+        let mut tool = Self::command();
+        tool.build();
+        let arguments = triggers::sort(std::env::args_os().collect(), &tool);
+        Self::try_parse_from(arguments).map_err(|error| {
+            match error.source().and_then(|cause| cause.downcast_ref::<ParseError>()) {
+                Some(cause) => failure::explain_parse(cause),
+                None => error.exit(),
+            }
         })
     }
 
@@ -119,6 +133,8 @@ impl Cli {
                     Verb::Push(command) => command.run(&context).await,
                     Verb::Pull(command) => command.run(&context).await,
                 },
+                Command::Up(command) => command.run(&context).await,
+                Command::Prepare(command) => command.run(&context).await,
                 Command::Auth(command) => command.run(&context).await,
                 Command::Serve(command) => command.run(&context).await,
                 Command::Conformance(command) => command.run(&context).await,
@@ -139,6 +155,8 @@ impl Command {
                 Verb::Push(command) => Invocation::Push(command.reference().clone()),
                 Verb::Pull(command) => Invocation::Pull(command.reference().clone()),
             },
+            Self::Up(command) => command.invocation(),
+            Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
             Self::Serve(_) => Invocation::Serve,
             Self::Conformance(_) => Invocation::Conformance,
@@ -152,7 +170,8 @@ Examples:
   spinreg login ghcr.io
   spinreg push ghcr.io/me/app:v1
   spinreg pull ghcr.io/me/app:v1
+  spinreg up -f ghcr.io/me/app:v1
   spinreg serve --dir registry        (a registry to try it with, on 127.0.0.1:5000)
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not permitted, 5 integrity, 6 unreachable,
-130 interrupted";
+130 interrupted; `up` ends with the code of the trigger that failed first";

@@ -139,6 +139,32 @@ impl std::str::FromStr for Annotation {
     }
 }
 
+/// A variable of the environment as it is typed: the first `=` ends the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    name: String,
+    value: String,
+}
+
+impl Variable {
+    /// Returns name and value.
+    pub(crate) fn into_pair(self) -> (String, String) {
+        (self.name, self.value)
+    }
+}
+
+impl std::str::FromStr for Variable {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
+            Some(_) => Err(ParseError::new("environment variable", text, "a name before the `=`").at(0)),
+            None => Err(ParseError::new("environment variable", text, "a name, a `=` and a value")),
+        }
+    }
+}
+
 /// Collects annotations; of two for one key the last one counts, as in Spin.
 pub(crate) fn annotations(given: Vec<Annotation>) -> Annotations {
     given.into_iter().map(|annotation| (annotation.key, annotation.value)).collect()

@@ -11,7 +11,8 @@ use super::options::{Account, CacheDir, Connection, Transfer};
 use super::status::Status;
 use super::{credentials, output};
 use crate::copy::copy;
-use crate::model::{Location, Platform};
+use crate::model::{Digest, Location, Platform};
+use crate::spin::Cache;
 
 /// Pull a Spin application into Spin's cache.
 ///
@@ -41,24 +42,35 @@ impl Pull {
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { reference, cache, transfer, account, connection } = self;
-        let cache = cache.open()?;
-        let given = credentials::given(&account, &reference)?;
-        let status = Arc::new(Status::begin(context.voice, ("pulling", "pulled"), reference.to_string()));
-        let source = endpoint::open(&reference, Purpose::Pull, given, &connection, &status).await?;
-        let application = cache.application(&endpoint::cached_as(&reference));
-        let mut options = transfer.options(&status);
-        let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
-        options.platforms = wasm.into_iter().chain([Platform::host()]).collect();
-        let id = endpoint::identifier(&reference);
-        let summary = copy(&source, &id, &application, None, &options).await?;
-        status.finish();
+        let digest = pull(&reference, &cache.open()?, &transfer, &account, &connection, context).await?;
         output::line(&if context.quiet {
-            endpoint::pinned(&reference, summary.root.digest)
+            endpoint::pinned(&reference, digest)
         } else {
             "Successfully pulled the app from the registry".to_owned()
         })?;
         Ok(())
     }
+}
+
+/// Brings the cache to what the reference names now, and tells how it goes; returns the digest of what it names.
+pub(super) async fn pull(
+    reference: &Location,
+    cache: &Cache,
+    transfer: &Transfer,
+    account: &Account,
+    connection: &Connection,
+    context: &Context,
+) -> Result<Digest, Problem> {
+    let given = credentials::given(account, reference)?;
+    let status = Arc::new(Status::begin(context.voice, ("pulling", "pulled"), reference.to_string()));
+    let source = endpoint::open(reference, Purpose::Pull, given, connection, &status).await?;
+    let application = cache.application(&endpoint::cached_as(reference));
+    let mut options = transfer.options(&status);
+    let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
+    options.platforms = wasm.into_iter().chain([Platform::host()]).collect();
+    let summary = copy(&source, &endpoint::identifier(reference), &application, None, &options).await?;
+    status.finish();
+    Ok(summary.root.digest)
 }
 
 /// What an index may have for us, the first preferred; after them the host's own platform, which is what Spin takes.

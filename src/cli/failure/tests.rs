@@ -88,6 +88,10 @@ fn wasm(found: spin::Found, build: &[&str]) -> Problem {
     Problem::Spin(spin::Error::Wasm(Box::new(wasm)))
 }
 
+fn unrunnable(reason: spin::Unrunnable) -> Problem {
+    Problem::Spin(reason.into())
+}
+
 #[test]
 fn every_failure_has_its_exit_code_and_its_next_step() {
     use UnreachableKind as Kind;
@@ -111,6 +115,11 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
         Problem::Spin(spin::Error::Compose(Box::new(ComposeError { component, dependency, discord })))
     };
     let no_import = || Discord::NoImport { imports: Vec::new() };
+    let reference = Box::new("r.example/me/app:v1".parse().expect("a reference"));
+    let not_cached = spin::Unrunnable::NotCached { reference, missing: vec![Digest::of(b"x")] };
+    let no_component = spin::Unrunnable::NoComponent { id: "c".into(), known: vec!["site".into()] };
+    let chained = spin::Unrunnable::Chained { id: "c".into(), host: "http://d.spin.internal".into() };
+    let occupied = spin::Unrunnable::Occupied { path: "out/assets".into() };
     let rows: Vec<(Problem, Invocation, Exit, &str)> = vec![
         (discord(Discord::Module), push(), Exit::Failed, "wasm-tools component new"),
         (discord(Discord::Separate), push(), Exit::Failed, "leave out `--compose=false`"),
@@ -156,6 +165,10 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
             Exit::NotFound,
             "aws ecr create-repository --repository-name me/app",
         ),
+        (unrunnable(not_cached), Invocation::Local, Exit::NotFound, "run `spinreg pull r.example/me/app:v1`"),
+        (unrunnable(no_component), Invocation::Local, Exit::Usage, "--component-id"),
+        (unrunnable(chained), Invocation::Local, Exit::Usage, "the component that is called"),
+        (unrunnable(occupied), Invocation::Local, Exit::Failed, "another directory"),
         (missing(here(), "NAME_UNKNOWN").into(), push(), Exit::NotFound, "create the repository `me/app`"),
         (missing(file(), "").into(), layout(), Exit::NotFound, "layout directory"),
         (missing(Place::Unknown, "").into(), pull(), Exit::NotFound, "no application"),
