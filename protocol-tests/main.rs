@@ -86,6 +86,9 @@ mod leaks;
 mod login;
 /// Push and pull from end to end.
 mod main_job;
+/// The tool as a plugin of Spin.
+#[cfg(unix)]
+mod plugin;
 /// Registries as people really meet them, by name.
 mod profiles;
 /// Pulls on bad days.
