@@ -181,7 +181,8 @@ impl Asking {
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = self.headers.clone();
             request.extensions_mut().insert(self.redirects);
-            let outcome = authorizer.send(registry, request, &scopes, &mut spent).await;
+            // On the heap: otherwise it lies within the future of every step, and those of whole runs outgrow the stack.
+            let outcome = Box::pin(authorizer.send(registry, request, &scopes, &mut spent)).await;
             let pause = match &outcome {
                 Ok(response) => asked_to_wait(response),
                 // Once: a server that closes a fresh connection as well means it.

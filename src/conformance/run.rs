@@ -20,12 +20,12 @@ pub async fn run(settings: &Settings, probe: &Probe, interrupted: impl Future<Ou
     let started = Instant::now();
     let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut interrupted = pin!(interrupted);
-    let mut report = official::run(settings, probe, seed, interrupted.as_mut()).await;
+    let mut report = Box::pin(official::run(settings, probe, seed, interrupted.as_mut())).await;
     // Steps that were chosen by their names are asked for alone, and nobody answers twice.
     if report.aborted.is_none() && settings.filter.is_empty() {
         let means = if settings.apis.push { Means::Push } else { Means::Read };
         let grounds = Grounds { repository: settings.repo1.clone(), other: settings.repo2.clone(), means };
-        let found = check(probe, &grounds, interrupted).await;
+        let found = Box::pin(check(probe, &grounds, interrupted)).await;
         report.findings = found.findings;
         report.leftovers.extend(found.leftovers);
     }
