@@ -215,9 +215,10 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
-        request.headers_mut().entry(header::HOST).or_insert(host);
-    }
+    // HTTP/2 names the host in the URI, of which there may be no more than the path here.
+    let host = request.uri().authority().map_or_else(|| upstream.to_string(), |host| host.to_string());
+    let host = HeaderValue::from_str(&host).expect("a host and a port");
+    request.headers_mut().entry(header::HOST).or_insert(host);
     *request.uri_mut() = target(request.uri()).parse().expect("a part of a URI");
     *request.version_mut() = http::Version::HTTP_11;
     let stream = TcpStream::connect(upstream).await.map_err(|_| Hangup)?;
