@@ -105,7 +105,7 @@ const CATALOGUE: &[Known] = &[
             breaks(&["status=200,when=202,method=POST,not=*mount=*"], &["upload.post"]),
             breaks(&["status=200,when=201,method=PUT,path=*/blobs/uploads/*"], &["upload.put"]),
             breaks(&["status=400,when=201,path=*/blobs/uploads/?digest=*"], &["upload.post-only"]),
-            breaks(&["status=400,path=*?digest-algorithm=*"], &["upload.digest-algorithm"]),
+            breaks(&["status=400,method=POST,path=*?digest-algorithm=*"], &["upload.digest-algorithm"]),
             breaks(&["status=500,when=400,method=PUT,path=*digest=*:malformed"], &["upload.malformed-digest"]),
             breaks(&["status=500,when=400,method=PUT,path=*/blobs/uploads/*,not=*digest=*"], &["upload.no-digest"]),
             breaks(&["status=500,when=400,path=*/blobs/uploads/?digest=*"], &["upload.post-digest-mismatch"]),
