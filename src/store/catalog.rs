@@ -97,6 +97,7 @@ impl Remembered {
     }
 
     /// Returns how long the file was that was read last.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
     pub(super) fn length(&self) -> u64 {
         self.seen().as_ref().map_or(0, |seen| seen.length)
     }

@@ -217,12 +217,14 @@ impl Layout {
     }
 
     /// Says whether the directory is still a layout.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
     pub(crate) async fn is_there(&self) -> Result<bool, Error> {
         let path = self.root.join(VERSION_FILE);
         blocking(move || Ok(path.is_file())).await
     }
 
     /// Returns how long the index is that is kept in memory, in bytes.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
     pub(crate) fn weight(&self) -> u64 {
         self.remembered.length()
     }
@@ -262,6 +264,7 @@ impl Layout {
     }
 
     /// Gives an upload that was verified its name. What this returns survives a power cut.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
     pub(crate) async fn publish(&self, ingest: Ingest) -> Result<Descriptor, Error> {
         let _adding = self.adding().await?;
         ingest.commit_durably().await
