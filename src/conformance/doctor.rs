@@ -39,7 +39,7 @@ pub struct Diagnosis {
     pub repository: Name,
     /// What was looked at in it.
     pub reference: String,
-    /// The findings, in the order of [`Topic::ALL`].
+    /// The findings, in the order of [`Topic`].
     pub points: Vec<Point>,
     /// How this tool will talk to the registry, a sentence each.
     pub habits: Vec<String>,

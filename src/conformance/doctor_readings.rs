@@ -249,14 +249,15 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
-        let mut answer = Answer::default();
-        answer.uri = Uri::from_static("http://r.example/v2/");
-        answer.status = StatusCode::from_u16(status).ok();
-        answer.body = bytes::Bytes::from_static(body.as_bytes());
-        for (name, value) in headers {
-            answer.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        let headers =
+            headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        Answer {
+            uri: Uri::from_static("http://r.example/v2/"),
+            status: StatusCode::from_u16(status).ok(),
+            headers: headers.collect(),
+            body: bytes::Bytes::from_static(body.as_bytes()),
+            ..Answer::default()
         }
-        answer
     }
 
     const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"not \u001b[31myou"}]}"#;
