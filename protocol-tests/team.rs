@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use futures_util::future::join_all;
+use serde_json::Value;
+
 use crate::support::cli::Cli;
 use crate::support::scenario::{app, main_job, push};
 use crate::support::tls::Authority;
@@ -133,6 +136,40 @@ async fn over_tls_with_an_authority_of_its_own() {
     assert!(stranger.contains("--ca-file"), "{stranger}");
     let plain = cli.run(["pull", &source, "--cache-dir", "other", "--plain-http"]).await.failure(1);
     assert!(plain.contains("a port for HTTPS"), "{plain}");
+}
+
+/// Every step of the official suite and every precise check, however people get in.
+#[tokio::test]
+async fn it_conforms_behind_every_door() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.server_files();
+    let ca = authority.file();
+    let [certificate, key, ca] = [&certificate, &key, &ca].map(|path| path.to_str().expect("a path").to_owned());
+    let plain = (Vec::new(), vec!["--plain-http"]);
+    let tls = (vec!["--tls-cert", &certificate, "--tls-key", &key], vec!["--ca-file", &ca]);
+    let doors = [None, Some("basic"), Some("token")];
+    let judged = [&plain, &tls].into_iter().flat_map(|line| doors.map(|door| (line, door)));
+    join_all(judged.map(async |((line, way), door)| {
+        let cli = room().env("OCI_DATA_SPARSE", "true");
+        let users = users(&cli);
+        let door_flags = door.map(|scheme| vec!["--htpasswd", &users, "--auth", scheme]).unwrap_or_default();
+        let serving = cli.serve_with(&[line, &["-q"][..], &door_flags].concat()).await;
+        let registry = format!("localhost:{}", serving.port());
+        let who: &[&str] = if door.is_some() { &["-u", "ada", "--password-stdin"] } else { &[] };
+        let judging = ["conformance", &registry, "--version", "dev", "--json", "--no-results"];
+        let run = cli.run_with_input([&judging[..], way, who].concat(), ADA).await;
+        assert_eq!(run.code(), Some(0), "{door:?}, {way:?}: {}", run.stderr);
+        let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
+        for (key, count) in [("apis", 28), ("data", 24)] {
+            let verdicts = report[key].as_object().expect("a map");
+            let others: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict != "Pass").collect();
+            assert_eq!((verdicts.len(), others), (count, Vec::new()), "{door:?}, {way:?}");
+        }
+        let checks = report["checks"].as_array().expect("a list");
+        let others: Vec<_> = checks.iter().filter(|check| check["outcome"] != "met").collect();
+        assert!(!checks.is_empty() && others.is_empty(), "{door:?}, {way:?}: {others:?}");
+    }))
+    .await;
 }
 
 #[cfg(unix)]
