@@ -126,6 +126,22 @@ async fn whatever_is_an_application_is_run() {
 }
 
 #[tokio::test]
+async fn dependencies_are_composed_as_they_are_for_a_push() {
+    let stand_in = StandIn::new();
+    let (_registry, reference) = pushed(&stand_in, "dep-app").await;
+    let wasm = async |source: &str, to: &str| {
+        stand_in.cli.run(["prepare", source, "--to", to]).await.success();
+        let text = fs::read_to_string(stand_in.cli.path("work").join(to).join("spin.lock")).expect("a lock file");
+        let lock: Value = serde_json::from_str(&text).expect("JSON");
+        let component = &lock["components"][0];
+        assert_eq!(component.get("dependencies"), None, "{text}");
+        let url = component["source"]["source"].as_str().expect("a URL");
+        fs::read(url.strip_prefix("file://").expect("a file")).expect("a component")
+    };
+    assert!(wasm(&app("dep-app"), "local").await == wasm(&reference, "pulled").await, "the same bytes");
+}
+
+#[tokio::test]
 async fn flags_of_up_itself() {
     let stand_in = StandIn::new();
     let site = app("static-site");

@@ -81,7 +81,7 @@ impl Obtain {
                 {
                     context.warn(&push::warning(&stale, &app));
                 }
-                Ok(Runnable::local(&app))
+                Ok(Runnable::local(&app).await?)
             }
             AppSource::Component(path) => Ok(Runnable::component(path)?),
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::cache::Cache;
 use super::cached::Document;
+use super::composed::composed;
 use super::error::Error;
 use super::file_url::file_url;
 use super::load::Application;
@@ -75,8 +76,15 @@ impl Runnable {
         Ok(Self { lock, files, made: BTreeMap::new() })
     }
 
-    /// Takes an application from its own directory, as [`super::load`] has read it.
-    pub fn local(app: &Application) -> Self {
+    /// Takes an application from its own directory, as [`super::load`] has read it. Components that have dependencies or
+    /// middleware are composed with them, in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Compose`] where a component and its dependencies do not fit together; [`Error::Transfer`] where one of them
+    /// cannot be read.
+    pub async fn local(app: &Application) -> Result<Self, Error> {
+        let app = &composed(app).await?;
         let mut lock = app.lock.clone();
         let (mut files, mut made) = (Files::new(), BTreeMap::new());
         for (component, local) in lock.components.iter_mut().zip(&app.components) {
@@ -94,7 +102,7 @@ impl Runnable {
             component.files = direct.collect();
         }
         lock.metadata.insert("origin".to_owned(), file_url(&app.manifest).into());
-        Self { lock, files, made }
+        Ok(Self { lock, files, made })
     }
 
     /// Makes an application of one file of WebAssembly: it answers every path, and sees nothing. The file has to be
