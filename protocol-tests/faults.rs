@@ -151,6 +151,16 @@ async fn the_line_breaks_where_it_is_told_to() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reset_is_no_end() {
+    for fault in ["reset", "reset,when=200", "reset=1"] {
+        let registry = Bad::start(&[fault]).await;
+        let error = exchange(registry.address, "GET /v2/ HTTP/1.1").await.expect_err(fault);
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{fault}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_registry_is_bad_for_as_often_as_it_is_told_to() {
     let registry = Bad::start(&["status=503,times=2,retry-after=7", "status=429,after=3"]).await;

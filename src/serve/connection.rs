@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::exchange::{Arrival, Names, Protection, Record, X_REQUEST_ID};
 use super::idle::{Busy, Idle, Late, Timely};
 use super::limits;
+use super::rupture::{Rupture, Tearable};
 use super::server::{Handler, ServerOptions};
 use crate::content::Body;
 use crate::error::{RequestLine, Unreachable, UnreachableKind};
@@ -48,19 +49,19 @@ pub(super) async fn serve<H: Handler>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let busy = Busy::default();
+    let (busy, rupture) = (Busy::default(), Rupture::default());
     let idle = shared.options.idle;
     let Some(tls) = shared.options.tls.clone() else {
-        let stream = Idle::new(stream, idle, busy.clone());
-        return speak(shared, stream, Arrival { peer, protection: Protection::Plain }, busy, watcher).await;
+        let stream = Idle::new(Tearable::new(stream, rupture.clone()), idle, busy.clone());
+        return speak(shared, stream, Arrival { peer, protection: Protection::Plain }, busy, rupture, watcher).await;
     };
-    let watched = busy.clone();
+    let (watched, tearing) = (busy.clone(), rupture.clone());
     let handshake = async move {
         if speaks_plainly(&stream).await {
             tell(stream).await;
             return None;
         }
-        match tls.acceptor().accept(Idle::new(stream, idle, watched)).await {
+        match tls.acceptor().accept(Idle::new(Tearable::new(stream, tearing), idle, watched)).await {
             Ok(stream) => Some(stream),
             Err(error) => {
                 tracing::debug!(%error, %peer, "no TLS came about");
@@ -71,7 +72,7 @@ pub(super) async fn serve<H: Handler>(
     let handshake = timeout(shared.options.headers, handshake);
     match select(pin!(handshake), pin!(stop.changed())).await {
         Either::Left((Ok(Some(stream)), _)) => {
-            speak(shared, stream, Arrival { peer, protection: Protection::Tls }, busy, watcher).await;
+            speak(shared, stream, Arrival { peer, protection: Protection::Tls }, busy, rupture, watcher).await;
         }
         Either::Left(_) | Either::Right(_) => {}
     }
@@ -98,11 +99,13 @@ async fn speak<H: Handler>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     arrival: Arrival,
     busy: Busy,
+    rupture: Rupture,
     watcher: Watcher,
 ) {
     let builder = builder(shared.options.headers);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (shared, working) = (shared.clone(), busy.working());
+        request.extensions_mut().insert(rupture.clone());
         async move {
             let answer = answer(&shared, arrival, request).await;
             drop(working);

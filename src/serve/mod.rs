@@ -46,6 +46,7 @@ mod registry;
 mod repositories;
 mod respond;
 mod route;
+mod rupture;
 mod server;
 mod sessions;
 mod tags;

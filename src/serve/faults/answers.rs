@@ -13,12 +13,17 @@ use super::state::{asks, edit, is_json, whole};
 use crate::content::Body;
 use crate::error::Error;
 use crate::serve::route::Route;
+use crate::serve::rupture::Rupture;
 
 /// Changes an answer.
 pub(super) async fn after(fault: &Fault, asked: &Parts, response: Response<Body>) -> Response<Body> {
     match &fault.kind {
-        Kind::Cut(n) => broken(response, *n),
-        Kind::Close if fault.place.when.is_some() => broken(Response::new(Body::empty()), 0),
+        Kind::Cut(n) => broken(response, *n, None),
+        Kind::Close if fault.place.when.is_some() => broken(Response::new(Body::empty()), 0, None),
+        Kind::Reset(None) if fault.place.when.is_some() => {
+            broken(Response::new(Body::empty()), 0, asked.extensions.get().cloned())
+        }
+        Kind::Reset(Some(n)) => broken(response, *n, asked.extensions.get().cloned()),
         Kind::Stall(None) if fault.place.when.is_some() => silent().await,
         Kind::Stall(Some(n)) => stalled(response, *n),
         Kind::Corrupt(n) => corrupt(response, *n),
@@ -62,25 +67,26 @@ pub(super) async fn after(fault: &Fault, asked: &Parts, response: Response<Body>
     }
 }
 
-/// Breaks an answer off after `n` bytes of its body; with none of them, before its head is sent.
-pub(super) fn broken(response: Response<Body>, n: u64) -> Response<Body> {
+/// Breaks an answer off after `n` bytes of its body; with none of them, before its head is sent. With a `rupture` the
+/// connection is reset, and otherwise closed.
+pub(super) fn broken(response: Response<Body>, n: u64, rupture: Option<Rupture>) -> Response<Body> {
     let (head, body) = response.into_parts();
-    let chunks = stream::unfold((body.take(n), false), async |(mut body, ended)| {
-        if ended {
-            return None;
-        }
+    let chunks = stream::unfold((body.take(n), n, Some(rupture)), async |(mut body, n, mut rupture)| {
         if let Some(chunk) = body.chunk().await {
-            return Some((chunk, (body, false)));
+            return Some((chunk, (body, n, rupture)));
         }
-        // What was written before is sent while this waits.
-        tokio::task::yield_now().await;
-        Some((Err(lost()), (body, true)))
+        let rupture = rupture.take()?;
+        if n > 0 {
+            // What was written before, the head as well, is sent while this waits.
+            tokio::task::yield_now().await;
+        }
+        if let Some(rupture) = rupture {
+            rupture.tear();
+        }
+        Some((Err(lost()), (body, n, None)))
     });
     // The length is what the head says; a body of unknown length is not held against it.
-    match n {
-        0 => Response::from_parts(head, Body::from_stream(stream::iter([Err(lost())]), None)),
-        _ => Response::from_parts(head, Body::from_stream(chunks, None)),
-    }
+    Response::from_parts(head, Body::from_stream(chunks, None))
 }
 
 fn lost() -> Error {
@@ -136,7 +142,7 @@ fn claiming(asked: &Parts, response: Response<Body>, more: i64) -> Response<Body
         return Response::from_parts(head, body);
     }
     if more > 0 {
-        return broken(Response::from_parts(head, body), u64::MAX);
+        return broken(Response::from_parts(head, body), u64::MAX, None);
     }
     // A body of unknown length is sent as long as the header says.
     let chunks = stream::unfold(body, async |mut body| body.chunk().await.map(|chunk| (chunk, body)));

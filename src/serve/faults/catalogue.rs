@@ -70,6 +70,11 @@ const CATALOGUE: &[Known] = &[
         &[breaks(&["close,path=*/tags/list?n=*"], &["tags.n", "tags.n-zero", "tags.pages"])],
     ),
     of_answers(
+        "reset[=N]",
+        "the connection is reset after N bytes of an answer's body, or instead of an answer",
+        &[breaks(&["reset=10,method=GET,path=*/tags/list?n=0"], &["tags.n-zero"])],
+    ),
+    of_answers(
         "stall[=N]",
         "an answer never goes on after N bytes of its body, or never begins",
         &[breaks(&["stall=10,method=GET,path=*/tags/list?n=0"], &["tags.n-zero"])],

@@ -63,6 +63,7 @@ fn kind(name: &str, argument: Option<&str>, text: &str) -> Result<Kind, ParseErr
     let kind = match name {
         "cut" => Kind::Cut(count()?),
         "corrupt" => Kind::Corrupt(argument.map_or(Ok(0), |value| number(value, text))?),
+        "reset" => Kind::Reset(argument.map(|value| number(value, text)).transpose()?),
         "stall" => Kind::Stall(argument.map(|value| number(value, text)).transpose()?),
         "length" => {
             let value = given()?;
@@ -215,6 +216,8 @@ mod tests {
             |code: u16, retry_after| Kind::Status { code: StatusCode::from_u16(code).expect("a status"), retry_after };
         for (text, expected) in [
             ("cut=1000", Kind::Cut(1000)),
+            ("reset", Kind::Reset(None)),
+            ("reset=3", Kind::Reset(Some(3))),
             ("stall", Kind::Stall(None)),
             ("stall=3", Kind::Stall(Some(3))),
             ("corrupt", Kind::Corrupt(0)),

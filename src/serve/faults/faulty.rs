@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::state::State;
 use super::{answers, deletions, lists, requests, tagging, uploads};
 use crate::content::Body;
+use crate::serve::rupture::Rupture;
 use crate::serve::server::Handler;
 
 /// Stands before a handler and does what its faults say. Without faults it does nothing.
@@ -93,11 +94,14 @@ impl<H: Handler> Work<'_, H> {
     }
 }
 
-/// Copies what a request says, without its body.
+/// Copies what a request says, without its body, and what tears its connection.
 fn copy(parts: &Parts) -> Parts {
     let mut request = Request::new(());
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();
     *request.headers_mut() = parts.headers.clone();
+    if let Some(rupture) = parts.extensions.get::<Rupture>() {
+        request.extensions_mut().insert(rupture.clone());
+    }
     request.into_parts().0
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 pub(super) enum Kind {
     Cut(u64),
     Close,
+    Reset(Option<u64>),
     Stall(Option<u64>),
     Corrupt(u64),
     Length(i64),
@@ -65,6 +66,7 @@ impl Kind {
             self,
             Self::Cut(_)
                 | Self::Close
+                | Self::Reset(_)
                 | Self::Stall(_)
                 | Self::Corrupt(_)
                 | Self::Length(_)

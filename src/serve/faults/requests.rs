@@ -24,7 +24,8 @@ pub(super) async fn before<H: Handler>(
         return None;
     }
     match &work.fault.kind {
-        Kind::Close => Some(broken(Response::new(Body::empty()), 0)),
+        Kind::Close => Some(broken(Response::new(Body::empty()), 0, None)),
+        Kind::Reset(None) => Some(broken(Response::new(Body::empty()), 0, parts.extensions.get().cloned())),
         Kind::Stall(None) => Some(silent().await),
         Kind::Status { code, retry_after } => {
             // Who has not sent everything yet may not read the answer.
