@@ -9,8 +9,7 @@ use super::guard::Guard;
 use super::reply::{End, Reply};
 use super::script::{Script, Scripted};
 
-/// Sends a request on a connection of its own; returns everything that comes back.
-/// Sends a request, its head without the last lines, and returns every byte of the answer.
+/// Sends a request, its head without the last lines, on a connection of its own; returns every byte of the answer.
 pub(crate) async fn exchange(address: std::net::SocketAddr, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("{request}\r\nhost: {address}\r\nconnection: close\r\n\r\n");
