@@ -115,6 +115,19 @@ async fn we_accept_what_crane_and_skopeo_push() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn olareg_plainly_and_over_tls() {
+    let registry = Foreign::olareg(&Speech::Plain).await;
+    main_job(&Cli::new(), &registry.address().to_string(), &[]).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.server_files();
+    let registry = Foreign::olareg(&Speech::Tls { certificate, key }).await;
+    let name = format!("localhost:{}", registry.address().port());
+    let ca = authority.file();
+    main_job(&Cli::new(), &name, &["--ca-file", ca.to_str().expect("a path")]).await;
+}
+
 /// The wire cost holds against a registry of another make as well.
 #[tokio::test]
 async fn requests_to_docker_registry_are_those_we_promise() {

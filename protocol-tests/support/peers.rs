@@ -96,6 +96,29 @@ impl Foreign {
         Self::start(command, "serving on port ", data).await
     }
 
+    /// Starts olareg, over a directory, with everything that it can delete to be deleted.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn olareg(speech: &Speech) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(program("olareg"));
+        command.args(["serve", "--addr", "127.0.0.1", "--port", "0", "--api-delete", "--api-blob-delete", "--dir"]);
+        command.arg(data.path());
+        if let Speech::Tls { certificate, key } = speech {
+            command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn().expect("the peer starts");
+        let process = child.id().expect("it was started just now");
+        // It tells nobody which port it was given.
+        let port = loop {
+            match listening_port(process) {
+                Some(port) => break port,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        Self { address: ([127, 0, 0, 1], port).into(), child, _drain: tokio::spawn(async {}), _data: data }
+    }
+
     /// Waits for the line that tells the port, and goes on reading, so that the registry never waits for us.
     async fn start(mut command: Command, before: &'static str, data: TempDir) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -125,6 +148,23 @@ impl Foreign {
     pub(crate) fn process(&self) -> u32 {
         self.child.id().expect("the registry still runs")
     }
+}
+
+/// Returns the port that a process listens at, as the system sees it.
+#[cfg(target_os = "linux")]
+fn listening_port(process: u32) -> Option<u16> {
+    const LISTENING: &str = "0A";
+    let process = PathBuf::from(format!("/proc/{process}"));
+    let files = std::fs::read_dir(process.join("fd")).expect("the peer still runs");
+    let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let own: Vec<String> = links.filter_map(|link| Some(link.to_str()?.to_owned())).collect();
+    let sockets = std::fs::read_to_string(process.join("net/tcp")).expect("the peer still runs");
+    sockets.lines().find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let listens = columns.get(3) == Some(&LISTENING) && own.contains(&format!("socket:[{}]", columns.get(9)?));
+        let (_, port) = columns.get(1)?.rsplit_once(':').filter(|_| listens)?;
+        u16::from_str_radix(port, 16).ok()
+    })
 }
 
 /// Runs a foreign client to its end and returns what it printed.
