@@ -18,7 +18,7 @@ pub fn tags(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Tag>, Err
 
 /// The referrers of a page that came from `uri`; `None` where it is none of the referrers API.
 pub fn referrers(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Option<Vec<Descriptor>>, Error> {
-    referrers::parse(&page(uri, headers, body)).map(|index| index.map(|index| index.manifests))
+    referrers::parse(&page(uri, headers, body))
 }
 
 /// Where the page after one that came from `uri` is.

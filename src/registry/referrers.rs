@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -16,7 +17,7 @@ use super::pages::{Page, Pages};
 use super::response::violation;
 use super::{Repository, manifest};
 use crate::error::{Error, RequestLine};
-use crate::model::{Descriptor, Digest, Identifier, ImageIndex, Manifest, MediaType, ParseError, Tag, View};
+use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, ParseError, Tag, View};
 
 /// Lists what refers to `subject`, each once.
 pub(super) async fn list(
@@ -82,7 +83,7 @@ async fn from_api(
             Err(error) if referrers.is_none() && is_absent(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(index) = parse(&page)? else {
+        let Some(listed) = parse(&page)? else {
             return match referrers {
                 // A page for people, where there is no API.
                 None => Ok(None),
@@ -91,7 +92,7 @@ async fn from_api(
         };
         let unfiltered = artifact_type.filter(|_| !is_filtered(&page.headers));
         let all = referrers.get_or_insert_default();
-        all.extend(filtered(Some(index.manifests), unfiltered));
+        all.extend(filtered(Some(listed), unfiltered));
         if all.len() > MAX_REFERRERS {
             return Err(Error::protocol(page.line, "the subject has more than 10000 referrers"));
         }
@@ -99,11 +100,21 @@ async fn from_api(
 }
 
 /// Reads a page of the API; `None` where it is something else.
-pub(super) fn parse(page: &Page) -> Result<Option<ImageIndex>, Error> {
+pub(super) fn parse(page: &Page) -> Result<Option<Vec<Descriptor>>, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct List {
+        media_type: Option<MediaType>,
+        /// `null` where there are none, on some registries.
+        #[serde(deserialize_with = "Option::deserialize")]
+        manifests: Option<Vec<Descriptor>>,
+    }
     let value = page.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let announced = MediaType::from_header(value) == Ok(MediaType::IMAGE_INDEX);
-    match serde_json::from_slice::<ImageIndex>(&page.body) {
-        Ok(index) if announced || index.media_type == Some(MediaType::IMAGE_INDEX) => Ok(Some(index)),
+    match serde_json::from_slice::<List>(&page.body) {
+        Ok(list) if announced || list.media_type == Some(MediaType::IMAGE_INDEX) => {
+            Ok(Some(list.manifests.unwrap_or_default()))
+        }
         Err(error) if announced => Err(violation(page.line.clone(), "the answer is no list of referrers", error)),
         _ => Ok(None),
     }
@@ -314,6 +325,24 @@ mod tests {
         assert!(text.contains(r#""future":true"#) && text.contains(r#""x":1"#), "{text}");
         let error = edited(Some(&image("")), add).expect_err("no index");
         assert!(error.to_string().contains("expects an index"), "{error}");
+    }
+
+    #[test]
+    fn r3_lists_without_an_entry_are_read_in_every_spelling() {
+        for (body, entries) in [
+            (r#"{"schemaVersion":2,"mediaType":"INDEX","manifests":[]}"#, Some(0)),
+            // olareg 0.1.2
+            (r#"{"schemaVersion":2,"mediaType":"INDEX","manifests":null}"#, Some(0)),
+            (r#"{"schemaVersion":2,"mediaType":"INDEX"}"#, None),
+            (r#"{"schemaVersion":2,"mediaType":"INDEX","manifests":{}}"#, None),
+        ] {
+            let line = RequestLine::new(&Method::GET, &http::Uri::from_static("https://r/v2/a/referrers/sha256:0"));
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, INDEX.parse().expect("a header value"));
+            let page = Page { line, headers, body: body.replace("INDEX", INDEX).into() };
+            let read = parse(&page).ok().map(|list| list.expect("it is announced").len());
+            assert_eq!(read, entries, "{body}");
+        }
     }
 
     #[test]
