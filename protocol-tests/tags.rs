@@ -50,6 +50,9 @@ async fn a_listing_says_how_many_and_after_which() {
         .on("GET /v2/app/tags/list?n=1&last=a", page(&["b"]))
         .on("GET /v2/app/tags/list?n=1&last=b", page(&["a"]))
         .on("GET /v2/app/tags/list?n=3", page(&["a", "b", "c", "d"]))
+        // Who has once said where the next page is says it as long as there is one.
+        .on("GET /v2/app/tags/list?n=2", page(&["a", "b"]).header("link", "</v2/app/more>; rel=\"next\""))
+        .on("GET /v2/app/more", page(&["c", "d"]))
         .start()
         .await;
     let repository = anonymous(script.address());
@@ -57,6 +60,7 @@ async fn a_listing_says_how_many_and_after_which() {
     assert_eq!(list(&repository, after).await.expect("a list"), ["b", "c", "d"]);
     assert_eq!(list(&repository, by(1)).await.expect("a list"), ["a", "b"], "crane begins again");
     assert_eq!(list(&repository, by(3)).await.expect("a list"), ["a", "b", "c", "d"], "`n` is not known there");
+    assert_eq!(list(&repository, by(2)).await.expect("a list"), ["a", "b", "c", "d"], "the second page is full");
     script.finish();
 }
 

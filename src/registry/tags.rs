@@ -42,7 +42,8 @@ pub(super) fn list(repository: &Repository, listing: Listing) -> impl Stream<Ite
     let asked = Askable::of(repository);
     let begin = async move {
         let asked = asked?;
-        let state = State { pages: begin(&asked.first, &listing), asked: Some(asked), listing, seen: HashSet::new() };
+        let pages = begin(&asked.first, &listing);
+        let state = State { pages, asked: Some(asked), listing, linked: false, seen: HashSet::new() };
         Ok(stream::try_unfold(state, State::step).try_flatten())
     };
     begin.try_flatten_stream()
@@ -57,6 +58,8 @@ struct State {
     /// Who is asked, before the first page decides that.
     asked: Option<Askable>,
     listing: Listing,
+    /// Whether the registry has ever named a next page.
+    linked: bool,
     /// The tags so far, where the registry may turn out not to know `last`.
     seen: HashSet<Tag>,
 }
@@ -75,12 +78,13 @@ impl State {
             page = self.page().await;
         }
         let Some(mut tags) = page? else { return Ok(None) };
+        self.linked |= self.pages.has_next();
         // A full page without a `Link`: old registries have pages and do not say where the next one is. Those that do not
-        // know `last` either begin again.
+        // know `last` either begin again. Who has said it before would have said it again.
         if let Some(n) = self.listing.page {
             let full = tags.len() == n.get() as usize;
             tags.retain(|tag| self.seen.insert(tag.clone()));
-            if let (Some(last), true, false) = (tags.last(), full, self.pages.has_next()) {
+            if let (Some(last), true, false) = (tags.last(), full, self.linked) {
                 self.listing.after = Some(last.clone());
                 self.pages.go_on(path(&self.listing));
             }
