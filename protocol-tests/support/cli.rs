@@ -112,8 +112,13 @@ impl Cli {
 
     /// Starts `spinreg serve` on a loopback port, over a directory of its own, with these flags besides.
     pub(crate) async fn serve_with(&self, flags: &[&str]) -> Serving {
+        self.serve_at("127.0.0.1:0", flags).await
+    }
+
+    /// The same, at another address.
+    pub(crate) async fn serve_at(&self, place: &str, flags: &[&str]) -> Serving {
         let directory = self.path("data/registry");
-        let mut command = self.command(["serve", "--listen", "127.0.0.1:0", "--dir"]);
+        let mut command = self.command(["serve", "--listen", place, "--dir"]);
         command.arg(directory).args(flags).stdin(Stdio::null());
         let mut child = command.spawn().expect("the tool was built with its tests");
         let said = Wire::new();
@@ -170,7 +175,7 @@ impl Serving {
         self.child.id().expect("the registry still runs")
     }
 
-    /// Returns `127.0.0.1:PORT`.
+    /// Returns `127.0.0.1:PORT`, or `ADDRESS:PORT` for another address.
     pub(crate) fn registry(&self) -> &str {
         &self.registry
     }

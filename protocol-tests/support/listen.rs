@@ -206,7 +206,13 @@ impl RawPeer {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(bind).await.expect("a loopback port");
+        Self::on(TcpListener::bind(bind).await.expect("a loopback port"), act)
+    }
+
+    pub(crate) fn on<F>(listener: TcpListener, act: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().expect("a bound socket has an address");
         let task = tokio::spawn(async move {
             let mut tasks = JoinSet::new();

@@ -1,11 +1,11 @@
 //! Peers that pass bytes on: doors of another kind before a server, a proxy that makes tunnels, and a SOCKS proxy.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::listen::RawPeer;
@@ -29,6 +29,35 @@ pub(crate) async fn behind_tls(authority: &Authority, place: SocketAddr) -> RawP
 /// Listens on `::1`, and passes everything on to `place`.
 pub(crate) async fn on_ipv6(place: SocketAddr) -> RawPeer {
     RawPeer::start_at("[::1]:0", move |stream| pass_on(stream, place)).await
+}
+
+/// A place on IPv4 that is dead: there is a port, and whoever knocks gets no answer at all.
+pub(crate) struct Dead {
+    // Takes one visitor and no more, and that one is never let in.
+    _listener: TcpListener,
+    _visitor: TcpStream,
+}
+
+impl Dead {
+    pub(crate) async fn on(socket: TcpSocket) -> Self {
+        let listener = socket.listen(0).expect("a bound socket");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        Self { _visitor: TcpStream::connect(address).await.expect("the first visitor"), _listener: listener }
+    }
+}
+
+/// What is at one port of this machine, family by family: IPv4 is as `first` makes it, and on IPv6 everything is passed on
+/// to `place`. Returns the port, and who has to live.
+pub(crate) async fn two_families<T>(place: SocketAddr, first: impl AsyncFnOnce(TcpSocket) -> T) -> (u16, T, RawPeer) {
+    loop {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a loopback port");
+        let port = socket.local_addr().expect("a bound socket has an address").port();
+        // Somebody else may have the other one.
+        if let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+            return (port, first(socket).await, RawPeer::on(listener, move |stream| pass_on(stream, place)));
+        }
+    }
 }
 
 async fn pass_on(mut client: impl AsyncRead + AsyncWrite + Unpin, place: SocketAddr) {

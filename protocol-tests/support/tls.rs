@@ -65,9 +65,9 @@ impl Authority {
         self.issue(params, &["h2", "http/1.1"], WebPkiClientVerifier::no_client_auth())
     }
 
-    /// Writes the certificate and the key of a server for `localhost`, `127.0.0.1` and `registry.test` into files (PEM).
+    /// Writes the certificate and the key of a server for `localhost`, `127.0.0.1`, `::1` and `registry.test` into files (PEM).
     pub(crate) fn server_files(&self) -> (PathBuf, PathBuf) {
-        self.files("server", params(&["localhost", "127.0.0.1", "registry.test"]))
+        self.files("server", params(&["localhost", "127.0.0.1", "::1", "registry.test"]))
     }
 
     fn files(&self, name: &str, params: CertificateParams) -> (PathBuf, PathBuf) {

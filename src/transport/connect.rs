@@ -10,15 +10,15 @@ use std::time::Duration;
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{DefaultServerNameResolver, HttpsConnector};
-use hyper_util::client::legacy::connect::dns::{GaiFuture, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::proxy::matcher::Intercept;
 use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::alert::Alert;
-use super::failure::{Failure, NameFailure};
+use super::dial::Dialer;
+use super::failure::Failure;
 use super::origin::{Origin, Scheme};
 use super::policy::Policy;
 use super::proxies::Proxies;
@@ -34,7 +34,7 @@ pub(super) struct Connector {
 }
 
 struct Shared {
-    tcp: HttpConnector<Names>,
+    tcp: Dialer,
     tls: Tls,
     proxies: Proxies,
     ways: Arc<Ways>,
@@ -43,15 +43,7 @@ struct Shared {
 
 impl Connector {
     pub(super) fn new(tls: Tls, proxies: Proxies, ways: Arc<Ways>, policy: &Policy) -> Self {
-        let limit = policy.connect;
-        let mut tcp = HttpConnector::new_with_resolver(Names(GaiResolver::new()));
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_happy_eyeballs_timeout(Some(policy.happy_eyeballs));
-        // Shared out among the addresses of a name, so that the first one cannot use up everybody's time.
-        tcp.set_connect_timeout(Some(limit));
-        // Notices a peer that vanished while a slow consumer does not read.
-        tcp.set_keepalive(Some(KEEPALIVE));
+        let (tcp, limit) = (Dialer { alone: policy.happy_eyeballs }, policy.connect);
         Self { shared: Arc::new(Shared { tcp, tls, proxies, ways, limit }) }
     }
 }
@@ -68,7 +60,6 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let shared = self.shared.clone();
         Box::pin(async move {
-            // The connector's own limit counts per address, and neither names nor TLS.
             let limit = shared.limit;
             match timeout(limit, shared.connect(uri)).await {
                 Ok(outcome) => outcome,
@@ -94,11 +85,11 @@ impl Shared {
             None => {
                 // Who is reached at an address of our choice must not pass for somebody in its network.
                 let route = if moved.is_some() { Route::Tunnel } else { Route::Direct };
-                Stream::new(call(self.tcp.clone(), place).await?, route)
+                Stream::new(call(self.tcp, place).await?, route)
             }
             Some(proxy) => match proxy.uri().scheme_str() {
                 Some("socks5" | "socks5h") => {
-                    let mut socks = SocksV5::new(socks_place(proxy.uri()), self.tcp.clone());
+                    let mut socks = SocksV5::new(socks_place(proxy.uri()), self.tcp);
                     if let Some((user, password)) = proxy.raw_auth() {
                         socks = socks.with_auth(user.to_owned(), password.to_owned());
                     }
@@ -125,11 +116,11 @@ impl Shared {
     /// Returns a connector for the way to a proxy, which may be TLS itself.
     async fn towards_proxy(&self, proxy: &Intercept) -> Result<Either, Failure> {
         if proxy.uri().scheme_str() != Some("https") {
-            return Ok(Either::Tcp(self.tcp.clone()));
+            return Ok(Either::Tcp(self.tcp));
         }
         let configs = self.tls.configs().await.map_err(Failure::connecting)?;
         let names = Arc::new(DefaultServerNameResolver::default());
-        Ok(Either::Tls(HttpsConnector::new(self.tcp.clone(), configs.proxy.clone(), true, names)))
+        Ok(Either::Tls(HttpsConnector::new(self.tcp, configs.proxy.clone(), true, names)))
     }
 
     async fn secure(&self, stream: Stream, uri: Uri, own: Option<&Tls>) -> Result<Stream, Failure> {
@@ -166,8 +157,8 @@ where
 /// The way to a proxy.
 #[derive(Clone)]
 enum Either {
-    Tcp(HttpConnector<Names>),
-    Tls(HttpsConnector<HttpConnector<Names>>),
+    Tcp(Dialer),
+    Tls(HttpsConnector<Dialer>),
 }
 
 impl Service<Uri> for Either {
@@ -204,34 +195,6 @@ impl Service<Uri> for Made {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         std::future::ready(self.0.take().ok_or_else(|| io::Error::other("the stream was taken")))
-    }
-}
-
-/// Resolves names with the system, and says so when that fails.
-#[derive(Clone)]
-struct Names(GaiResolver);
-
-impl Service<Name> for Names {
-    type Response = <GaiResolver as Service<Name>>::Response;
-    type Error = NameFailure;
-    type Future = Resolving;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NameFailure>> {
-        self.0.poll_ready(context).map_err(NameFailure)
-    }
-
-    fn call(&mut self, name: Name) -> Resolving {
-        Resolving(self.0.call(name))
-    }
-}
-
-struct Resolving(GaiFuture);
-
-impl Future for Resolving {
-    type Output = Result<<GaiResolver as Service<Name>>::Response, NameFailure>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map_err(NameFailure)
     }
 }
 
@@ -331,9 +294,6 @@ impl Write for Stream {
         self.hear_out(context, written)
     }
 }
-
-/// How long a connection may be silent before the system asks whether the peer is there.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// How long a failed write waits for the reader. The answer is here already or never comes.
 const HEARING: Duration = Duration::from_secs(2);

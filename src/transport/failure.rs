@@ -94,7 +94,7 @@ impl StdError for Failure {
     }
 }
 
-/// Marks what a resolver says: the connector does not tell it apart from other failures.
+/// Marks what a resolver says, among the other failures of a connection.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct NameFailure(pub(super) io::Error);

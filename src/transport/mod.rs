@@ -6,6 +6,7 @@
 mod alert;
 mod connect;
 mod decide;
+mod dial;
 mod echo;
 mod failure;
 #[cfg(feature = "fuzzing")]

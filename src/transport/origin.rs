@@ -118,7 +118,8 @@ pub(super) fn is_internal(address: IpAddr) -> bool {
     }
 }
 
-fn is_localhost(host: &str) -> bool {
+/// Says whether a name in lower case is this machine's.
+pub(super) fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 

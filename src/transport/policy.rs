@@ -17,8 +17,8 @@ pub struct Policy {
     pub retry_after_max: Duration,
     /// How long making a connection may take, with name look-up, proxy and TLS: 10 s.
     pub connect: Duration,
-    /// How long a connection may take before the addresses of the other family are tried beside it, where a name has
-    /// IPv6 and IPv4 addresses: 250 ms, as RFC 8305 recommends.
+    /// How long a connection to one address of a name may take before the next one is tried beside it: 250 ms, as RFC
+    /// 8305 recommends. The families, IPv6 and IPv4, take turns.
     pub happy_eyeballs: Duration,
     /// How long the response headers may take after the request's last byte went out: 60 s, and a second more per
     /// 16 MiB sent, because some registries hash an upload before they answer.
