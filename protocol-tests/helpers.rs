@@ -1,11 +1,15 @@
 //! Credential helpers: programs that may be missing, fail, hang, and know a registry by several names.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::support::cli::Cli;
 use crate::support::front::{Front, Fronted};
 use crate::support::guard::Guard;
-use crate::support::helpers::{calls, install};
+use crate::support::helpers::{calls, install, pulse};
 use crate::support::registry::Embedded;
 use crate::support::scenario::{app, pull, push};
 
@@ -31,12 +35,15 @@ async fn a_helper_without_an_answer_is_a_warning_for_pulls_and_an_error_for_push
         ("missing", "is not installed"),
         ("failing", "ended with exit code 3"),
         ("nonsense", "does not answer in JSON"),
-        ("hanging", "did not answer within 5s"),
+        ("hanging", "did not answer within 300ms"),
     ];
     let tests = tests.map(|(helper, said)| async move {
         let (registry, front) = guarded(&Guard::bearer("ada", "another").public()).await;
         let cli = install(Cli::new(), PASSWORD);
         configure(&cli, &front.registry(), &format!("{{\"credHelpers\":{{\"REGISTRY\":\"{helper}\"}}}}"));
+        if helper == "hanging" {
+            cli.configure("helper_timeout = \"300ms\"");
+        }
         let reference = format!("{}/app:v1", front.registry());
         let run = cli.run(["pull", "-q", &reference]).await;
         let warning = format!("warning: the credential helper `docker-credential-{helper}` {said}");
@@ -105,3 +112,45 @@ async fn no_helper_is_run_where_nobody_asks() {
     pull(&cli, &registry.reference("app:v1"), &[]).await;
     assert!(calls(&cli).is_empty());
 }
+
+/// A script that hangs mostly waits for a program that it has started: to kill it alone would leave that one behind.
+#[tokio::test]
+async fn r3_a_helper_that_hangs_ends_with_all_that_it_has_started() {
+    let (_registry, front) = guarded(&Guard::bearer("ada", "another").public()).await;
+    let reference = format!("{}/app:v1", front.registry());
+    let room = || {
+        let cli = install(Cli::new(), PASSWORD);
+        configure(&cli, &front.registry(), r#"{"credHelpers":{"REGISTRY":"brooding"}}"#);
+        let pulse = pulse(&cli);
+        (cli, pulse)
+    };
+    let (cli, mut pulse) = room();
+    cli.configure("helper_timeout = \"300ms\"");
+    let run = cli.run(["pull", "-q", &reference]).await;
+    assert!(run.stderr.contains("`docker-credential-brooding` did not answer within 300ms"), "{run}");
+    run.success();
+    silent(&mut pulse).await;
+
+    // So it does where somebody does not want to wait that long.
+    let (cli, mut pulse) = room();
+    cli.configure("helper_timeout = \"10m\"");
+    let running = cli.start(["pull", "-q", &reference], None);
+    let mut said = [0; 10];
+    while pulse.read_exact(&mut said).await.is_err() {
+        // Nobody has opened the pipe yet.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(&said, b"two of us\n");
+    let complaint = running.interrupt().await.failure(130);
+    assert_eq!(complaint, "error: interrupted\n");
+    silent(&mut pulse).await;
+}
+
+/// Waits until nobody is left who could write.
+async fn silent(pulse: &mut Receiver) {
+    let mut rest = Vec::new();
+    tokio::time::timeout(WATCHDOG, pulse.read_to_end(&mut rest)).await.expect("somebody lives").expect("a pipe");
+}
+
+/// Nothing waits this long where all is well.
+const WATCHDOG: Duration = Duration::from_secs(60);

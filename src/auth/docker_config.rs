@@ -43,7 +43,7 @@ impl DockerConfig {
         Self { content: Content::Inline { name, text }, helper_limit: Helper::LIMIT }
     }
 
-    /// Gives each run of a credential helper this long, instead of 5 s.
+    /// Gives each run of a credential helper this long, instead of 5 s: then it is killed, with whatever it has started.
     #[must_use]
     pub fn helper_limit(self, limit: Duration) -> Self {
         Self { helper_limit: limit, ..self }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use super::{Credential, Secret};
@@ -56,8 +56,8 @@ impl Helper {
     ///
     /// # Errors
     ///
-    /// [`HelperFailure`] where it is not installed, cannot be run, fails, talks nonsense, or is not done after the limit;
-    /// it is killed then.
+    /// [`HelperFailure`] where it is not installed, cannot be run, fails, talks nonsense, or is not done after the limit:
+    /// it is killed then, with whatever it has started. So it is where the future is dropped before its end.
     pub(crate) async fn get(&self, server: &str) -> Result<Option<Credential>, HelperFailure> {
         let answer = match tokio::time::timeout(self.limit, self.run(server)).await {
             Ok(answer) => answer,
@@ -80,7 +80,10 @@ impl Helper {
         for name in OURS {
             command.env_remove(name);
         }
+        #[cfg(unix)]
+        command.process_group(0);
         let mut child = command.spawn()?;
+        let brood = Brood::of(&child);
         if let Some(mut input) = child.stdin.take() {
             match input.write_all(server.as_bytes()).await {
                 // It may know its answer without reading the question.
@@ -92,7 +95,10 @@ impl Helper {
         if let Some(stdout) = child.stdout.take() {
             stdout.take(MAX + 1).read_to_end(&mut output).await?;
         }
-        Ok((child.wait().await?, output))
+        let status = child.wait().await?;
+        // What it leaves behind now, an agent for instance, it has left on purpose.
+        brood.release();
+        Ok((status, output))
     }
 
     /// Reads the answer of a helper that succeeds.
@@ -110,6 +116,47 @@ impl Helper {
 
     fn failed(&self, trouble: HelperTrouble) -> HelperFailure {
         HelperFailure { program: self.program.clone(), trouble }
+    }
+}
+
+/// A helper that runs, and the programs that it has started: a script that hangs mostly waits for one of them. Dropping it
+/// kills them all.
+struct Brood {
+    /// The number of their process group, which is the helper's own.
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+}
+
+impl Brood {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { group: id.and_then(rustix::process::Pid::from_raw) }
+    }
+
+    /// The helper itself ends with its handle; nothing tells us what it has started.
+    #[cfg(not(unix))]
+    fn of(_: &Child) -> Self {
+        Self {}
+    }
+
+    /// Lets them live.
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is nothing to forget"))]
+    fn release(mut self) {
+        #[cfg(unix)]
+        {
+            self.group = None;
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Brood {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // The helper has not been waited for, so the number still is its own.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sources of credentials that are in force, in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::explain::{Answer, Testimony};
 use super::{Chain, DockerConfig, Environment, Given, Keychain, Secret, SpinAuth};
@@ -34,6 +35,16 @@ impl Sources {
         let files = environment.docker_config_file().into_iter().chain(environment.podman_auth_files());
         others.extend(files.map(|file| Other::Config(DockerConfig::at(file))));
         Self { spin: environment.spin_auth_file().map(SpinAuth::at), others }
+    }
+
+    /// Gives each run of a credential helper this long, instead of 5 s.
+    #[must_use]
+    pub fn helper_limit(self, limit: Duration) -> Self {
+        let limited = |other| match other {
+            Other::Config(config) => Other::Config(config.helper_limit(limit)),
+            unset @ Other::Unset(_) => unset,
+        };
+        Self { others: self.others.into_iter().map(limited).collect(), ..self }
     }
 
     /// Returns Spin's file: the one that `login` and `logout` change. `None` where there is no home directory.

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use super::context::Context;
 use super::failure::Problem;
 use super::options::Account;
-use super::{credentials, output};
-use crate::auth::{Answer, Environment, Sources, Testimony};
+use super::{credentials, interrupts, output};
+use crate::auth::{Answer, Testimony};
 use crate::model::{Location, ParseError, Reference};
 
 /// Look into what is known about credentials.
@@ -45,8 +45,9 @@ impl Auth {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         let AuthVerb::Explain(Explain { reference, account }) = self.verb;
         let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
-        let sources = Sources::new(&Environment::capture());
-        let mut told = sources.explain(given.as_ref(), reference.registry(), Some(reference.name())).await;
+        let sources = credentials::sources()?;
+        let explain = sources.explain(given.as_ref(), reference.registry(), Some(reference.name()));
+        let mut told = interrupts::until(explain).await?;
         if given.is_none() {
             told.insert(0, Testimony { source: OUTRIGHT.to_owned(), answers: Vec::new() });
         }

@@ -23,6 +23,8 @@ use crate::transport::{Identity, Policy, Protocol};
 pub(super) struct Config {
     /// Authorities that are trusted everywhere.
     pub(super) ca_files: Vec<PathBuf>,
+    /// How long a credential helper may take, where that is not what the library gives it.
+    pub(super) helper_limit: Option<Duration>,
     /// All waits and limits.
     pub(super) policy: Policy,
     /// The hosts that are treated specially.
@@ -83,8 +85,9 @@ impl Paths<'_> {
 /// Reads the text of the file.
 pub(super) fn understand(text: &str, paths: &Paths<'_>) -> Result<Config, Flaw> {
     let mut top = parse(text)?;
-    top.only(&["ca", "network", "host"])?;
+    top.only(&["ca", "helper_timeout", "network", "host"])?;
     let mut config = Config { ca_files: files(&mut top, "ca", paths)?, ..Config::default() };
+    config.helper_limit = top.take("helper_timeout").map(wait).transpose()?;
     if let Some(network) = top.take("network") {
         config.policy = policy(network.table()?)?;
     }
@@ -108,7 +111,7 @@ fn policy(mut table: Table<'_>) -> Result<Policy, Flaw> {
         ("stall_timeout", &mut policy.stall),
     ] {
         if let Some(item) = table.take(key) {
-            *field = parsed(item, "duration", "a number and `ms`, `s` or `m`, as in `500ms`", duration)?;
+            *field = wait(item)?;
         }
     }
     for (key, field) in [("attempts", &mut policy.attempts), ("redirects", &mut policy.redirects)] {
@@ -232,6 +235,10 @@ fn positive(number: i64) -> Option<NonZeroUsize> {
     NonZeroUsize::new(usize::try_from(number).ok()?)
 }
 
+fn wait(item: Item<'_>) -> Result<Duration, Flaw> {
+    parsed(item, "duration", "a number and `ms`, `s` or `m`, as in `500ms`", duration)
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = digits.parse().ok()?;
@@ -312,6 +319,7 @@ mod tests {
         let config = read(
             r#"
             ca = "corp.pem"
+            helper_timeout = "30s"
             [network]
             attempts = 3
             backoff_min = "10ms"
@@ -341,6 +349,7 @@ mod tests {
         );
         let config = config.expect("a configuration");
         assert_eq!(config.ca_files, [PathBuf::from("/etc/x/corp.pem")]);
+        assert_eq!(config.helper_limit, Some(Duration::from_secs(30)));
         let Policy { attempts, redirects, down, up, backoff_min, backoff_max, retry_after_max, .. } = config.policy;
         assert_eq!((attempts, redirects, down, up), (3, 2, 7, 7));
         let millis = [backoff_min, backoff_max, retry_after_max].map(|duration| duration.as_millis());
@@ -395,6 +404,8 @@ mod tests {
             ("[network]\nstall_timeout = 7", "c.toml:2:17: `network.stall_timeout` has to be a string"),
             ("[network]\nstall_timeout = \"7\"", "c.toml:2:17: the duration `7` has to be"),
             ("[network]\nstall_timeout = \"9999999999m\"", "c.toml:2:17: the duration"),
+            ("helper_timeout = 5", "c.toml:1:18: `helper_timeout` has to be a string"),
+            ("helper_timeout = \"5\"", "c.toml:1:18: the duration `5` has to be"),
             ("[network]\nattempts = 4294967296", "c.toml:2:12: the number"),
             ("ca = [", "c.toml:1:"),
         ] {

@@ -19,10 +19,10 @@ use super::failure::{Exit, Problem};
 use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::options::Connection;
-use super::output;
 use super::paint::painter;
 use super::reach::{Reached, reach};
-use crate::auth::{Environment, Keychain as _, Sources};
+use super::{credentials, output};
+use crate::auth::Keychain as _;
 use crate::conformance::report::{self, Json, Strictness, Verdict};
 use crate::conformance::{self, Comparison, Probe, Report, Verdicts};
 
@@ -231,7 +231,7 @@ async fn judge(plan: Plan, context: &Context) -> Result<Report, Problem> {
     for remark in &settings.remarks {
         output::remark(&format!("warning: {remark}"));
     }
-    let keychain = Arc::new(Sources::new(&Environment::capture()).chain(given));
+    let keychain = Arc::new(credentials::sources()?.chain(given));
     let registry = settings.registry.clone();
     let found = keychain.credential(&registry, Some(&settings.repo1)).await?;
     let Reached { authorizer, scheme, .. } = reach(&registry, &connection, scheme, exposure, keychain).await?;

@@ -106,7 +106,7 @@ impl Ways {
             (_, false, false) => Protection::Verified,
         };
         let exposure = if connection.insecure_credentials { Exposure::Allowed } else { Exposure::Guarded };
-        let Config { ca_files, policy, mut hosts } = Config::read()?;
+        let Config { ca_files, policy, mut hosts, .. } = Config::read()?;
         certificates::complete(&mut hosts, registry, warn);
         if protection == Protection::Plain && hosts.get(registry).is_some() {
             hosts.entry(registry).protection = Some(protection);

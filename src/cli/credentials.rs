@@ -4,10 +4,11 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read, Write as _};
 
 use zeroize::Zeroizing;
 
+use super::config::Config;
 use super::failure::Problem;
 use super::misuse::Misuse;
 use super::options::Account;
-use crate::auth::{Credential, Found, Given, Secret};
+use crate::auth::{Credential, Environment, Found, Given, Secret, Sources};
 use crate::error::Error;
 use crate::model::Location;
 
@@ -57,6 +58,13 @@ pub(super) fn given(account: &Account, location: &Location) -> Result<Option<Giv
         }
     };
     Ok(found.map(|found| Given::new(reference.registry().clone(), found)))
+}
+
+/// Finds the sources of credentials that the environment points to; opens none of them, but the configuration file.
+pub(super) fn sources() -> Result<Sources, Problem> {
+    let sources = Sources::new(&Environment::capture());
+    let limit = Config::read()?.helper_limit;
+    Ok(limit.into_iter().fold(sources, Sources::helper_limit))
 }
 
 /// What an environment variable has; empty counts as absent.

@@ -11,7 +11,7 @@ use super::paint::painter;
 use super::reach::{Reached, reach};
 use super::server::Scheme;
 use super::{credentials, output};
-use crate::auth::{Environment, Exposure, Keychain as _, Sources};
+use crate::auth::{Exposure, Keychain as _};
 use crate::conformance::{Patient, Probe, Reply, Topic, examine};
 use crate::model::{Location, ParseError, Reference};
 
@@ -45,7 +45,7 @@ impl Doctor {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { reference, json, account, connection } = self;
         let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
-        let keychain = Arc::new(Sources::new(&Environment::capture()).chain(given));
+        let keychain = Arc::new(credentials::sources()?.chain(given));
         let (registry, name) = (reference.registry(), reference.name());
         let reached = reach(registry, &connection, Scheme::Unsaid, Exposure::Guarded, keychain.clone()).await?;
         let Reached { authorizer, scheme, base, ping, protection } = reached;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::credentials;
 use super::failure::Problem;
 use super::misuse::Misuse;
 use super::options::Connection;
 use super::server::Scheme;
 use super::status::Status;
-use crate::auth::{Environment, Given, Sources};
+use crate::auth::Given;
 use crate::copy::Endpoint;
 use crate::model::{Digest, Identifier, Location, Name, Reference, Registry, Tag};
 use crate::registry::Repository;
@@ -60,7 +61,7 @@ fn repository(
     connection: &Connection,
     status: &Arc<Status>,
 ) -> Result<Repository, Problem> {
-    let keychain = Sources::new(&Environment::capture()).chain(given);
+    let keychain = credentials::sources()?.chain(given);
     // Weak: the client may outlive the command that tells how it goes.
     let told = Arc::downgrade(status);
     let warn = move |text: &str| {

@@ -1,5 +1,6 @@
 //! Ctrl-C and its kin.
 
+use super::failure::Problem;
 use crate::error::Error;
 
 /// What a process was asked.
@@ -57,6 +58,20 @@ impl Interrupts {
             std::future::pending::<()>().await;
         }
         Interrupt::Interrupt
+    }
+}
+
+/// Does something until it is done, or until somebody wants it to end: then it is dropped where it is, and with it what it
+/// has started.
+///
+/// # Errors
+///
+/// [`Problem::Interrupted`].
+pub(super) async fn until<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
+    let mut interrupts = Interrupts::listen()?;
+    tokio::select! {
+        done = work => Ok(done),
+        () = interrupts.next() => Err(Problem::Interrupted),
     }
 }
 

@@ -5,9 +5,9 @@ use clap::Args;
 use super::context::Context;
 use super::failure::Problem;
 use super::misuse::Misuse;
-use super::output;
 use super::server::Server;
-use crate::auth::{Environment, Logout as Removed, Sources};
+use super::{credentials, output};
+use crate::auth::Logout as Removed;
 use crate::model::Registry;
 
 /// Forget the credentials of a registry.
@@ -28,7 +28,7 @@ impl Logout {
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { server } = self;
-        let sources = Sources::new(&Environment::capture());
+        let sources = credentials::sources()?;
         let store = sources.spin().ok_or(Misuse::NoHome)?;
         let said = match store.logout(&server.registry).await? {
             Removed::Removed => "Logged out of",

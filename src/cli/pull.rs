@@ -9,7 +9,7 @@ use super::endpoint::{self, Purpose};
 use super::failure::Problem;
 use super::options::{Account, CacheDir, Connection, Transfer};
 use super::status::Status;
-use super::{credentials, output};
+use super::{credentials, interrupts, output};
 use crate::copy::copy;
 use crate::model::{Digest, Location, Platform};
 use crate::spin::Cache;
@@ -68,7 +68,8 @@ pub(super) async fn pull(
     let mut options = transfer.options(&status);
     let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
     options.platforms = wasm.into_iter().chain([Platform::host()]).collect();
-    let summary = copy(&source, &endpoint::identifier(reference), &application, None, &options).await?;
+    let id = endpoint::identifier(reference);
+    let summary = interrupts::until(copy(&source, &id, &application, None, &options)).await??;
     status.finish();
     Ok(summary.root.digest)
 }
