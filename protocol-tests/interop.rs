@@ -16,12 +16,17 @@ mod conformance;
 #[path = "interop/full_disk.rs"]
 mod full_disk;
 /// Every access, plainly and over TLS, directly and through proxies.
+#[cfg(target_os = "linux")]
 #[path = "interop/matrix.rs"]
 mod matrix;
 /// No connection is attempted where none is allowed.
 #[cfg(target_os = "linux")]
 #[path = "interop/offline.rs"]
 mod offline;
+/// A registry that has all of the specification: referrers, deletion, other algorithms, mounts.
+#[cfg(target_os = "linux")]
+#[path = "interop/olareg.rs"]
+mod olareg;
 /// A third client, on a library of its own.
 #[path = "interop/regctl.rs"]
 mod regctl;

@@ -1,4 +1,4 @@
-//! Two registries; open, with a password and with a token; plainly and over TLS; directly and through two proxies: every
+//! Three registries; open, with a password and with a token; plainly and over TLS; directly and through two proxies: every
 //! combination does the main job.
 
 use std::net::SocketAddr;
@@ -32,7 +32,8 @@ const NAME: &str = "registry.test";
 /// The password for the proxies.
 const PROXY: &str = "lovelace";
 
-/// A registry of another make. A token service of ours stands before it where there are tokens, and speaks TLS for it.
+/// A registry of another make. Where it knows nothing of an access, somebody of ours stands before it who does, and speaks
+/// TLS for it: no make has tokens without a service for them, and olareg 0.1.2 lets everybody in.
 struct Site {
     registry: Foreign,
     front: Option<Fronted>,
@@ -40,17 +41,23 @@ struct Site {
 
 impl Site {
     async fn open(make: &str, access: Access, guise: Guise, name: Option<&'static str>, authority: &Authority) -> Self {
+        let guard = match (make, access) {
+            (_, Access::Open) | ("distribution" | "docker-registry", Access::Basic) => None,
+            (_, Access::Basic) => Some(Guard::basic(USER, PASSWORD)),
+            (_, Access::Token) => Some(Guard::bearer(USER, PASSWORD)),
+        };
         let (certificate, key) = authority.server_files();
-        let speech = match (guise, access) {
-            (Guise::Tls, Access::Open | Access::Basic) => Speech::Tls { certificate, key },
+        let speech = match (guise, &guard) {
+            (Guise::Tls, None) => Speech::Tls { certificate, key },
             _ => Speech::Plain,
         };
         let door = if access == Access::Basic { Door::Basic } else { Door::Open };
-        let registry = Foreign::distribution(make, door, &speech).await;
-        if access != Access::Token {
-            return Self { registry, front: None };
-        }
-        let front = Front::before(registry.address()).guarded(&Guard::bearer(USER, PASSWORD));
+        let registry = match make {
+            "olareg" => Foreign::olareg(&speech).await,
+            _ => Foreign::distribution(make, door, &speech).await,
+        };
+        let Some(guard) = guard else { return Self { registry, front: None } };
+        let front = Front::before(registry.address()).guarded(&guard);
         let front = name.into_iter().fold(front, Front::called);
         let front = match guise {
             Guise::Plain => front.start().await,
@@ -143,4 +150,19 @@ async fn docker_registry_through_squid() {
 #[tokio::test]
 async fn distribution_through_squid() {
     every_access("distribution", Some(Make::Squid)).await;
+}
+
+#[tokio::test]
+async fn olareg_directly() {
+    every_access("olareg", None).await;
+}
+
+#[tokio::test]
+async fn olareg_through_tinyproxy() {
+    every_access("olareg", Some(Make::Tinyproxy)).await;
+}
+
+#[tokio::test]
+async fn olareg_through_squid() {
+    every_access("olareg", Some(Make::Squid)).await;
 }

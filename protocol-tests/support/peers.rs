@@ -99,10 +99,16 @@ impl Foreign {
     /// Starts olareg, over a directory, with everything that it can delete to be deleted.
     #[cfg(target_os = "linux")]
     pub(crate) async fn olareg(speech: &Speech) -> Self {
+        Self::olareg_with(speech, &["--api-delete", "--api-blob-delete"]).await
+    }
+
+    /// Starts olareg, over a directory, with these flags: alone it deletes nothing.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn olareg_with(speech: &Speech, flags: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(program("olareg"));
-        command.args(["serve", "--addr", "127.0.0.1", "--port", "0", "--api-delete", "--api-blob-delete", "--dir"]);
-        command.arg(data.path());
+        command.args(["serve", "--addr", "127.0.0.1", "--port", "0", "--dir"]);
+        command.arg(data.path()).args(flags);
         if let Speech::Tls { certificate, key } = speech {
             command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
         }
