@@ -27,6 +27,10 @@ mod offline;
 #[cfg(target_os = "linux")]
 #[path = "interop/olareg.rs"]
 mod olareg;
+/// A client for artifacts of any kind: what is pushed, attached and deleted on either side.
+#[cfg(target_os = "linux")]
+#[path = "interop/oras.rs"]
+mod oras;
 /// A third client, on a library of its own.
 #[path = "interop/regctl.rs"]
 mod regctl;
