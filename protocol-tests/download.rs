@@ -254,6 +254,38 @@ fn image(text: &str) -> String {
     format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":{layer},"layers":[{layer}]}}"#, MediaType::IMAGE_MANIFEST)
 }
 
+/// A layer may say that it is elsewhere as well: whoever wrote the manifest would choose where we go.
+#[tokio::test]
+async fn nobody_goes_where_a_manifest_points() {
+    let elsewhere = Script::new().start().await;
+    let script = Script::new().on("GET /v2/app/blobs/*", Reply::status(404)).start().await;
+    let mut layer = Descriptor::of(MediaType::OCTET_STREAM, b"a layer of others");
+    layer.urls = vec![elsewhere.uri("/layer").to_string()];
+    let error = anonymous(script.address()).blob(&layer).read(99).await.expect_err("it is not there");
+    assert!(error.is_not_found(), "{error}");
+    assert!(elsewhere.seen().is_empty());
+    elsewhere.finish();
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_manifest_without_a_type_says_itself_what_it_is() {
+    let text = image("a");
+    for bare in [Reply::ok(text.clone()), Reply::ok(text.clone()).header("content-type", "application/json")] {
+        let script = Script::new()
+            .on("HEAD /v2/app/manifests/v1", Reply::status(200).header("content-length", text.len().to_string()))
+            .on_each("GET /v2/app/manifests/v1", [bare.clone(), bare])
+            .start()
+            .await;
+        let (repository, tag) = (anonymous(script.address()), "v1".parse().expect("a tag"));
+        let described = repository.resolve(&tag).await.expect("a manifest");
+        let manifest = repository.manifest(&tag).await.expect("a manifest");
+        assert_eq!((&described, manifest.digest()), (manifest.descriptor(), Digest::of(text.as_bytes())));
+        assert_eq!(described.media_type, MediaType::IMAGE_MANIFEST);
+        script.finish();
+    }
+}
+
 #[tokio::test]
 async fn a_manifest_means_one_thing() {
     let script = Script::new()

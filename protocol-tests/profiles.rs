@@ -1,5 +1,6 @@
 //! The main job at every registry that we know the ways of, and what is said where it cannot be done.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -261,4 +262,6 @@ fn each_profile_and_each_rule_stands_in_the_docs() {
         let sourced = row[4].split([',', ' ']).any(is_thread);
         assert!(sourced || row[4].starts_with("http"), "no public source: {row:?}");
     }
+    let numbers: BTreeSet<_> = table.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(numbers, (1..=40).map(|n| format!("Q{n}")).collect(), "each way that is known has a row");
 }

@@ -201,6 +201,33 @@ async fn a_mount_asks_to_pull_from_the_other_repository() {
     script.finish();
 }
 
+/// Some services hear the first scope alone: the rights to the repository itself come first, and a mount is not worth a
+/// failure.
+#[tokio::test]
+async fn a_service_that_hears_one_scope_alone_is_enough() {
+    let bytes = bytes(10);
+    let wanting = || {
+        let challenge = "Bearer realm=\"{origin}/token\",service=\"test\",scope=\"repository:base:pull\",\
+                         error=\"insufficient_scope\"";
+        Reply::status(401).header("www-authenticate", challenge)
+    };
+    let script = Script::new()
+        .on("HEAD /v2/app/blobs/*", challenge())
+        .always("GET /token?*scope=repository:app:pull,push*", token("app"))
+        .bearing("HEAD /v2/app/blobs/*", "app", Reply::status(404))
+        .always("POST /v2/app/blobs/uploads/?mount=*", wanting())
+        .bearing("POST /v2/app/blobs/uploads/", "app", Reply::status(202).header("location", "/u"))
+        .bearing("PUT /u?digest=*", "app", created(&bytes))
+        .start()
+        .await;
+    let repository = known(script.address());
+    let origin = blob(&bytes).from_repository(repository.registry().clone(), "base".parse().expect("a name"));
+    assert_eq!(repository.push_blob(&origin).await.expect("a push"), Pushed::Uploaded);
+    let mounts = script.requests().iter().filter(|line| line.contains("?mount=")).count();
+    assert!(mounts <= 3, "asked in circles: {:#?}", script.requests());
+    script.finish();
+}
+
 #[tokio::test]
 async fn an_upload_session_elsewhere_gets_no_credentials_even_if_it_asks() {
     let bytes = bytes(10);

@@ -201,6 +201,26 @@ async fn too_large_a_blob_goes_up_in_chunks() {
 }
 
 #[tokio::test]
+async fn a_registry_that_takes_chunks_alone_gets_chunks() {
+    let bytes = bytes(10);
+    for refusal in [405, 501] {
+        let script = Script::new()
+            .on_each("HEAD /v2/app/blobs/*", [Reply::status(404), head(bytes.len())])
+            .on_each("POST /v2/app/blobs/uploads/", [open(), open()])
+            .on("PUT /u?digest=*", Reply::status(refusal))
+            .on("DELETE /u", Reply::status(204))
+            .on("PATCH /u", Reply::status(202))
+            .with_body(bytes.clone())
+            .on("PUT /u?digest=*", Reply::status(201))
+            .with_body("")
+            .start()
+            .await;
+        assert_eq!(push(&anonymous(script.address()), &bytes).await.expect("a push"), Pushed::Uploaded, "{refusal}");
+        script.finish();
+    }
+}
+
+#[tokio::test]
 async fn a_conflict_is_settled_by_the_status() {
     let bytes = bytes(2 * CHUNK);
     let script = keeping(bytes.len())
