@@ -5,6 +5,8 @@ mod dependencies;
 /// The architecture: which floor may look at which.
 mod floors;
 
+/// Several accounts at one registry.
+mod accounts;
 /// Names with several addresses, and addresses of the longer kind.
 mod addresses;
 /// Pulls in nobody's name.
