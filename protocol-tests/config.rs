@@ -54,6 +54,67 @@ async fn names_lead_where_the_file_says() {
     pull(&cli, "registry.test/app:v1", &[]).await;
 }
 
+/// As other tools have it that bring their own TLS: whom the system trusts may be said by a variable.
+#[tokio::test]
+async fn the_systems_authorities_are_those_that_a_variable_names() {
+    let upstream = Embedded::start().await;
+    let authority = Authority::new();
+    let front = Front::before(upstream.address()).start_tls(&authority).await;
+    let target = format!("{}/app:v1", front.registry());
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    // By the name that OpenSSL looks for would be enough, and is not needed.
+    std::fs::copy(authority.file(), folder.path().join("own.pem")).expect("a copy");
+    for (variable, place) in [("SSL_CERT_FILE", authority.file()), ("SSL_CERT_DIR", folder.path().to_owned())] {
+        let cli = Cli::new().env(variable, place);
+        push(&cli, &app("inline-trigger"), &target, &[]).await;
+        pull(&cli, &target, &[]).await;
+    }
+    let stranger = Cli::new().env("SSL_CERT_FILE", Authority::new().file());
+    let complaint = stranger.run(["pull", &target]).await.failure(6);
+    assert!(complaint.contains("--ca-file"), "{complaint}");
+}
+
+/// Not only login, push and pull: whatever goes to a registry goes where the file says, as the file says.
+#[tokio::test]
+async fn all_other_commands_obey_the_file_as_well() {
+    let upstream = Embedded::start().await;
+    let (authority, guard) = (Authority::new(), Guard::bearer("ada", PASSWORD));
+    let front = Front::before(upstream.address()).called("registry.test").guarded(&guard);
+    let front = front.start_tls(&authority).await;
+    let cli = Cli::new().secret(PASSWORD);
+    let (ca, address) = (literal(&authority.file()), front.address());
+    cli.configure(&format!("[host.\"registry.test\"]\nca = {ca}\nconnect = \"{address}\"\n"));
+    let login = ["login", "registry.test", "-u", "ada", "--password-stdin"];
+    cli.run_with_input(login, PASSWORD).await.success();
+    push(&cli, &app("inline-trigger"), "registry.test/app:v1", &[]).await;
+    for command in [
+        &["doctor", "registry.test/app:v1"][..],
+        &["conformance", "registry.test", "--filter", "sha256 blobs/post only", "--no-results"],
+        &["prepare", "registry.test/app:v1", "--to", "out"],
+        &["auth", "explain", "registry.test/app"],
+    ] {
+        front.wire().take();
+        cli.run(command).await.success();
+        let asked = front.wire().lines();
+        assert_eq!(asked.is_empty(), command[0] == "auth", "{command:?}: {asked:#?}");
+        let exposed = asked.iter().filter(|line| line.contains(" 401")).count();
+        assert!(exposed < asked.len() || asked.is_empty(), "{command:?} knows nobody: {asked:#?}");
+    }
+    // Nor does one go on where the file makes no sense.
+    cli.configure("[host.\"registry.test\"]\nconnect = 7\n");
+    for command in [
+        &["doctor", "registry.test/app:v1"][..],
+        &["conformance", "registry.test", "--no-results"],
+        &["prepare", "registry.test/app:v1", "--to", "other"],
+        &["auth", "explain", "registry.test/app"],
+        &["pull", "registry.test/app:v1"],
+        &["logout", "registry.test"],
+    ] {
+        let complaint = cli.run(command).await.failure(2);
+        assert!(complaint.contains("config.toml:2:11: `host.registry.test.connect` has to be"), "{complaint}");
+    }
+}
+
 #[tokio::test]
 async fn a_mirror_is_pulled_from() {
     let (upstream, mirror) = (Embedded::start().await, Embedded::start().await);

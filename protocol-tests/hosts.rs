@@ -130,6 +130,41 @@ async fn r3_an_upload_of_a_connected_name_does_not_lead_to_this_machine() {
     inside.finish();
 }
 
+/// Passwords go to a token service over TLS alone, and to none that only this machine or its network can reach.
+#[tokio::test]
+async fn a_token_service_of_a_connected_name_is_not_inside() {
+    let (authority, inside) = (Authority::new(), Script::new().start().await);
+    for realm in [
+        inside.uri("/token").to_string(),
+        format!("https://{}/token", inside.address()),
+        "https://localhost/token".to_owned(),
+        "https://[::1]/token".to_owned(),
+        "https://169.254.169.254/token".to_owned(),
+        "https://10.0.0.1/token".to_owned(),
+        "http://auth.test/token".to_owned(),
+        "https://ada:lovelace@auth.test/token".to_owned(),
+    ] {
+        let challenge = format!("Bearer realm=\"{realm}\",service=\"test\"");
+        let script = Script::new()
+            .on("HEAD /v2/team/app/manifests/v1", Reply::status(401).header("www-authenticate", challenge))
+            .start_as(authority.server_named(&["registry.test"], &["http/1.1"]))
+            .await;
+        let credential = Credential::Password { username: "ada".to_owned(), secret: Secret::new("lovelace") };
+        let given = Given::new(registry("registry.test"), Found { credential, source: "the test".to_owned() });
+        let client = client(|client| {
+            let client = client.transport(trusting(&authority)).keychain(Arc::new(given));
+            // Where it would be, were it asked.
+            let client = client.connect_to(&registry("auth.test"), inside.address());
+            client.connect_to(&registry("registry.test"), script.address())
+        });
+        let error = app(&client, "registry.test").resolve(&v1()).await.expect_err("refused");
+        assert!(matches!(error, Error::Protocol(_)), "{realm}: {error}");
+        assert!(!format!("{error:?}").contains("lovelace"), "{error:?}");
+        script.finish();
+    }
+    inside.finish();
+}
+
 /// The first half may come from storage, and the way to the second half is judged anew.
 #[tokio::test]
 async fn a_download_that_goes_on_is_not_led_to_this_machine() {
