@@ -11,6 +11,10 @@ mod composed;
 /// Other registries, judged as the official conformance suite judges them.
 #[path = "interop/conformance.rs"]
 mod conformance;
+/// What registries leave out, call by call of the library.
+#[cfg(target_os = "linux")]
+#[path = "interop/dialects.rs"]
+mod dialects;
 /// A disk that is full at random moments of pull, push and login.
 #[cfg(target_os = "linux")]
 #[path = "interop/full_disk.rs"]
