@@ -139,6 +139,7 @@ const QUEUE: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use futures_util::future::join_all;
 
     fn file(password: &str) -> Htpasswd {
@@ -185,7 +186,13 @@ mod tests {
     async fn a_crowd_is_told_to_come_back() {
         let (passwords, file) = (Passwords::new().expect("randomness"), file("right"));
         let guesses: Vec<_> = (0..QUEUE + 10).map(|n| n.to_string()).collect();
-        let proofs = join_all(guesses.iter().map(|guess| passwords.prove(&file, "ada", guess))).await;
+        let all = u32::try_from(passwords.lanes.available_permits()).expect("a few");
+        let lanes = passwords.lanes.clone().acquire_many_owned(all).await.expect("nobody closes the semaphore");
+        let mut crowd = join_all(guesses.iter().map(|guess| passwords.prove(&file, "ada", guess)));
+        // All are there before the first one is done.
+        assert!((&mut crowd).now_or_never().is_none());
+        drop(lanes);
+        let proofs = crowd.await;
         assert_eq!(proofs.iter().filter(|proof| **proof == Proof::Busy).count(), 10);
         assert_eq!(passwords.prove(&file, "ada", "right").await, Proof::Right("ada".into()));
     }
