@@ -38,6 +38,7 @@ pub use policy::{Budget, Policy};
 pub use proxies::Proxies;
 pub use redirect::resolve;
 pub(crate) use redirect::{Astray, judge, peer};
+#[cfg(feature = "cli")]
 pub(crate) use tls::READ_CERTIFICATES;
 pub use tls::{Identity, Roots, TlsOptions, Verification};
 pub use transport::{Attempts, FinalUri, Options, Protocol, Redirects, Transport};
