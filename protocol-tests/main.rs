@@ -65,6 +65,8 @@ mod pack;
 mod prepare;
 /// The embedded registry, request by request.
 mod serve;
+/// Registries that refuse what they may refuse, and the checks that do not mind.
+mod strict;
 /// Components in text form.
 mod text;
 /// Archive layers: what is taken out of them, and what is not.
