@@ -111,7 +111,7 @@ pub(super) static CONCURRENT: Rule = Rule::new(
 pub(super) static UNKNOWN: Rule = Rule::new(
     "upload.unknown-session",
     "end-13",
-    Level::Must,
+    Level::Should,
     "Pushing a blob in chunks",
     "a session that does not exist is answered with 404",
 )
