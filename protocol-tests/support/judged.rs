@@ -1,6 +1,7 @@
 //! Runs of the official steps, and what they look like in rows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use spinreg::auth::{Authorizer, Exposure};
@@ -33,16 +34,23 @@ pub(crate) async fn judge(registry: &str, variables: &[(&str, &str)]) -> Report 
 
 /// Returns the steps as the official fixture has them: name, how often, and what each requests and is answered.
 pub(crate) fn rows(report: &Report) -> Vec<String> {
-    let mut rows: Vec<(String, usize)> = Vec::new();
-    for step in &report.steps {
-        let exchanges: Vec<String> = step.exchanges.iter().map(|exchange| line(exchange, &report.registry)).collect();
-        let key = format!("{}\t{{}}\t{}", step.path.join("/"), exchanges.join(" ; "));
-        match rows.iter_mut().find(|(known, _)| *known == key) {
+    let told = |step: &Step| {
+        let requests = step.exchanges.iter().map(|exchange| request(exchange, &report.registry).to_string());
+        requests.collect::<Vec<_>>().join(" ; ")
+    };
+    tally(report.steps.iter().map(|step| (step.path.join("/"), told(step))))
+}
+
+/// Counts the steps that are alike, by their names and requests.
+pub(crate) fn tally(steps: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let mut rows: Vec<((String, String), usize)> = Vec::new();
+    for step in steps {
+        match rows.iter_mut().find(|(known, _)| *known == step) {
             Some((_, count)) => *count += 1,
-            None => rows.push((key, 1)),
+            None => rows.push((step, 1)),
         }
     }
-    rows.into_iter().map(|(key, count)| key.replacen("{}", &count.to_string(), 1)).collect()
+    rows.into_iter().map(|((name, requests), count)| format!("{name}\t{count}\t{requests}")).collect()
 }
 
 /// Returns the steps that do not pass, with their reasons.
@@ -68,7 +76,7 @@ pub(crate) fn verdicts(report: &Report) -> BTreeMap<&'static str, &'static str> 
 pub(crate) fn documented(heading: &str) -> BTreeMap<String, [String; 2]> {
     let text = std::fs::read_to_string(root("docs/conformance-verdicts.md")).expect("a page of the docs");
     let (mut column, mut found) = (0, BTreeMap::new());
-    for line in text.lines().take_while(|line| *line != "## Causes").filter(|line| line.starts_with("| ")) {
+    for line in text.lines().take_while(|line| *line != "<!-- checks -->").filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         match cells[column].split_once(" / ") {
             Some((stable, everything)) if column > 0 => {
@@ -93,20 +101,44 @@ pub(crate) fn undocumented(report: &Report, heading: &str, which: usize) -> Vec<
         .collect()
 }
 
-/// Writes an exchange as the official fixture does.
-fn line(exchange: &Exchange, registry: &str) -> String {
+/// A request and its answer, as far as they are the same in every run; printed as the official fixture has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// The path and the query.
+    pub(crate) target: String,
+    /// `Content-Range`, as sent or else as answered.
+    pub(crate) part: Option<String>,
+    /// `Range`, as sent.
+    pub(crate) range: Option<String>,
+    /// None where nobody answered.
+    pub(crate) status: Option<String>,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, place(&self.target))?;
+        for (name, value) in [("cr", &self.part), ("range", &self.range)] {
+            if let Some(value) = value {
+                write!(f, " {name}={value}")?;
+            }
+        }
+        write!(f, " -> {}", self.status.as_deref().unwrap_or("nothing"))
+    }
+}
+
+fn request(exchange: &Exchange, registry: &str) -> Request {
     let find = |headers: &[Header], name: &str| {
         headers.iter().find(|header| header.name == name).map(|header| header.value.clone())
     };
-    let mut line = format!("{} {}", exchange.method, place(exchange.url.split_once(registry).expect("the registry").1));
     let sent = find(&exchange.request_headers, "content-range");
-    for (name, value) in [
-        ("cr", sent.or_else(|| find(&exchange.headers, "content-range"))),
-        ("range", find(&exchange.request_headers, "range")),
-    ] {
-        line.extend(value.map(|value| format!(" {name}={value}")));
+    Request {
+        method: exchange.method.to_string(),
+        target: exchange.url.split_once(registry).expect("the registry").1.to_owned(),
+        part: sent.or_else(|| find(&exchange.headers, "content-range")),
+        range: find(&exchange.request_headers, "range"),
+        status: exchange.status.map(|status| status.to_string()),
     }
-    format!("{line} -> {}", exchange.status.map_or_else(|| "nothing".to_owned(), |status| status.to_string()))
 }
 
 /// Puts a name for everything in a path that differs from run to run.

@@ -10,8 +10,12 @@ use crate::conformance::{Report, Status};
 /// Writes `results.yaml`: the settings, and the verdicts of the APIs and data sets by their labels. What was never
 /// reached is absent.
 pub fn results(report: &Report) -> String {
+    let mut config = nested(&report.settings);
+    // As the official suite has it: a filter where there is one, and which judge it was.
+    config.retain(|key, value| key != "filterTest" || *value != Setting::Text(String::new()));
+    config.insert("commit".to_owned(), Setting::Text(format!("spinreg/{}", env!("CARGO_PKG_VERSION"))));
     let results = Results {
-        config: nested(&report.settings),
+        config,
         apis: words(report.apis.iter().map(|(api, status)| (api.label(), *status))),
         data: words(report.data.iter().map(|(set, status)| (set.label(), *status))),
     };
@@ -58,6 +62,7 @@ mod tests {
     fn a_verdict_that_says_nothing_is_absent() {
         let report = Report { apis: [(crate::conformance::Api::Ping, Status::Unknown)].into(), ..Report::default() };
         let read: Value = serde_saphyr::from_str(&results(&report)).expect("YAML");
-        assert_eq!(read, json!({"config": {}, "apis": {}, "data": {}}));
+        let commit = format!("spinreg/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(read, json!({"config": {"commit": commit}, "apis": {}, "data": {}}));
     }
 }

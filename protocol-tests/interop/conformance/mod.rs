@@ -1,0 +1,7 @@
+//! The official conformance suite, live: it judges our registry, and our judge is held to its verdicts.
+
+mod own;
+mod page;
+mod parity;
+mod steps;
+mod suite;
