@@ -119,7 +119,10 @@ fn ours(log: &str) -> Vec<Request> {
                 Some(("range", value)) => request.range = Some(value.to_owned()),
                 _ => (),
             },
-            (Some(("< ", status)), None) => request.status = Some(status.to_owned()),
+            // Or it says that there was no answer.
+            (Some(("< ", status)), None) => {
+                request.status = status.parse::<u16>().ok().map(|status| status.to_string())
+            }
             (Some(("< ", header)), Some(_)) => {
                 let value = header.strip_prefix("content-range: ").map(str::to_owned);
                 request.part = request.part.take().or(value);
