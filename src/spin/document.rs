@@ -160,10 +160,10 @@ impl<'t> Table<'t> {
     }
 
     /// Returns what is left as JSON, sorted by key.
-    pub(crate) fn into_json(self) -> Result<Map<String, Value>, Flaw> {
+    pub(crate) fn into_json(self, dates: Dates) -> Result<Map<String, Value>, Flaw> {
         let mut sorted = BTreeMap::new();
         for (key, item) in self.into_entries() {
-            sorted.insert(key.into_inner(), item.json()?);
+            sorted.insert(key.into_inner(), item.json(dates)?);
         }
         // Sorted first, so that the order does not depend on how `serde_json` was built.
         Ok(sorted.into_iter().collect())
@@ -257,12 +257,18 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// Returns the value as JSON; dates become text.
-    pub(crate) fn json(self) -> Result<Value, Flaw> {
+    /// Returns the value as JSON.
+    pub(crate) fn json(self, dates: Dates) -> Result<Value, Flaw> {
         match self.value {
             DeValue::String(text) => Ok(Value::String(text.into_owned())),
             DeValue::Boolean(value) => Ok(Value::Bool(value)),
-            DeValue::Datetime(date) => Ok(Value::String(date.to_string())),
+            DeValue::Datetime(date) => {
+                let date = Value::String(date.to_string());
+                Ok(match dates {
+                    Dates::Text => date,
+                    Dates::Marked => Value::Object(Map::from_iter([(DATE.to_owned(), date)])),
+                })
+            }
             DeValue::Integer(_) => self.integer().map(Value::from),
             DeValue::Float(ref number) => {
                 match number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
@@ -270,10 +276,20 @@ impl<'t> Item<'t> {
                     None => Err(self.wrong("a finite number")),
                 }
             }
-            DeValue::Array(_) => self.array()?.into_iter().map(Item::json).collect(),
-            DeValue::Table(_) => self.table()?.into_json().map(Value::Object),
+            DeValue::Array(_) => self.array()?.into_iter().map(|item| item.json(dates)).collect(),
+            DeValue::Table(_) => self.table()?.into_json(dates).map(Value::Object),
         }
     }
+}
+
+/// What becomes of dates in JSON, which has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dates {
+    /// Text. Spin reads the configuration of a trigger into JSON, and its reader of TOML gives it that.
+    Text,
+    /// An object of one field that tells them from text. Spin prints the settings of a trigger type as JSON, and that is
+    /// what its TOML prints.
+    Marked,
 }
 
 /// Writes a value as it stands in the text, for naming it in a complaint.
@@ -293,6 +309,9 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
+/// The field that tells a date from text.
+const DATE: &str = "$__toml_private_datetime";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,15 +330,20 @@ mod tests {
 
     #[test]
     fn json_is_sorted() {
-        let text = "b = [1, 0x10, 1.5]\na = { z = true, c = 2020-01-02 }\n";
-        let json = parse(text).and_then(Table::into_json).expect("TOML");
-        assert_eq!(Value::Object(json).to_string(), r#"{"a":{"c":"2020-01-02","z":true},"b":[1,16,1.5]}"#);
+        let text = "b = [1, 0x10, 1.5]\na = { z = true, c = [2020-01-02] }\n";
+        for (dates, date) in
+            [(Dates::Text, r#""2020-01-02""#), (Dates::Marked, r#"{"$__toml_private_datetime":"2020-01-02"}"#)]
+        {
+            let json = parse(text).and_then(|top| top.into_json(dates)).expect("TOML");
+            let expected = format!(r#"{{"a":{{"c":[{date}],"z":true}},"b":[1,16,1.5]}}"#);
+            assert_eq!(Value::Object(json).to_string(), expected);
+        }
     }
 
     #[test]
     fn what_json_cannot_hold_is_refused() {
         for text in ["a = nan", "a = [inf]", "a = 9223372036854775808"] {
-            assert!(parse(text).and_then(Table::into_json).is_err(), "{text}");
+            assert!(parse(text).and_then(|top| top.into_json(Dates::Text)).is_err(), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::app_manifest::{
     AppManifest, Build, Component, Mount, OLD_VERSION, Spec, Trigger, VERSION, checked, plain, values, variables,
 };
 use super::dependency::Dependencies;
-use super::document::{Flaw, Item, Table};
+use super::document::{Dates, Flaw, Item, Table};
 use super::hosts;
 use super::id::{Style, repair};
 use super::source::Source;
@@ -32,7 +32,7 @@ pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
     let authors = plain(top.texts("authors")?);
     let mut settings = top.need("trigger")?.table()?;
     let kind = settings.need("type")?.text()?.into_inner();
-    let trigger_settings = BTreeMap::from([(kind.clone(), settings.into_json()?)]);
+    let trigger_settings = BTreeMap::from([(kind.clone(), settings.into_json(Dates::Marked)?)]);
     let variables = variables(&mut top)?;
     let (mut triggers, mut components, mut notices) = (Vec::new(), Vec::<Component>::new(), Vec::new());
     for item in top.take("component").map_or_else(|| Ok(Vec::new()), Item::array)? {
@@ -92,7 +92,7 @@ fn entry(kind: &str, item: Item<'_>) -> Result<(Trigger, Component), Flaw> {
         component: Some(Spec::Reference(id.clone())),
         components: Vec::new(),
         dependencies: Vec::new(),
-        config: table.need("trigger")?.table()?.into_json()?,
+        config: table.need("trigger")?.table()?.into_json(Dates::Text)?,
     };
     let old_hosts = table.texts("allowed_http_hosts")?;
     let allowed_outbound_hosts = match table.has("allowed_outbound_hosts") {

@@ -8,7 +8,7 @@ use super::app_manifest::{
     AppManifest, Build, Command, Component, Mount, Profile, Spec, Trigger, VERSION, checked, plain, values, variables,
 };
 use super::dependency;
-use super::document::{Flaw, Item, Table};
+use super::document::{Dates, Flaw, Item, Table};
 use super::error::Problem;
 use super::id::Style;
 use super::source::Source;
@@ -25,7 +25,7 @@ pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
     tools(&mut app)?;
     let mut trigger_settings = BTreeMap::new();
     for (kind, item) in app.table("trigger")? {
-        trigger_settings.insert(kind.into_inner(), item.table()?.into_json()?);
+        trigger_settings.insert(kind.into_inner(), item.table()?.into_json(Dates::Marked)?);
     }
     let variables = variables(&mut top)?;
     let (mut trigger_types, mut triggers) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ impl Trigger {
             components.push((role.into_inner(), specs));
         }
         let dependencies = dependency::of_trigger(&mut table)?;
-        let config = table.into_json()?;
+        let config = table.into_json(Dates::Text)?;
         Ok(Self { span, kind: kind.to_owned(), id, component, components, dependencies, config })
     }
 }
