@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -249,7 +250,7 @@ async fn exit_codes_are_passed_on_and_one_failure_ends_all() {
 #[tokio::test]
 async fn signals_are_passed_on_and_waited_for() {
     let site = app("static-site");
-    for (signal, name) in [(Signal::SIGINT, "INT"), (Signal::SIGTERM, "TERM")] {
+    for (signal, name) in [(Signal::SIGINT, "INT"), (Signal::SIGTERM, "TERM"), (Signal::SIGHUP, "HUP")] {
         let mut stand_in = StandIn::new().behaving("http", "wait").behaving("redis", "wait");
         let tool = stand_in.cli.start(["up", "-f", &site], None);
         stand_in.says(&["http", "redis"]).await;
@@ -261,7 +262,7 @@ async fn signals_are_passed_on_and_waited_for() {
         }
         stand_in.assert_tidy();
     }
-    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
         let mut stand_in = StandIn::new().behaving("http", "die");
         let tool = stand_in.cli.start(["up", "-c", "site", "-f", &site], None);
         stand_in.says(&["http"]).await;
@@ -281,6 +282,38 @@ async fn who_takes_no_notice_is_killed_by_the_second_signal() {
     tool.signal(Signal::SIGINT);
     let run = tool.wait().await;
     assert_eq!(run.code(), Some(137), "{run}");
+    stand_in.assert_tidy();
+}
+
+#[tokio::test]
+async fn who_takes_no_notice_of_the_end_of_another_is_killed() {
+    let mut stand_in = StandIn::new().behaving("http", "stubborn").behaving("redis", "wait");
+    let tool = stand_in.cli.start(["up", "-f", &app("static-site")], None);
+    stand_in.says(&["http", "redis"]).await;
+    let redis = stand_in.lines("redis", "process")[0].parse().expect("the number of a process");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(redis), Signal::SIGKILL).expect("it runs");
+    stand_in.says(&["http TERM"]).await;
+    let run = tool.wait().await;
+    assert_eq!(run.code(), Some(137), "{run}");
+    assert!(run.stderr.contains("the `redis` trigger was ended by signal 9"), "the first failure counts: {run}");
+    stand_in.assert_tidy();
+}
+
+/// As `nohup` starts it: what the terminal says when it goes is nothing to it, nor to what it starts.
+#[tokio::test]
+async fn who_is_to_outlive_the_terminal_does() {
+    let mut stand_in = StandIn::new().behaving("http", "wait");
+    let starter = stand_in.cli.path("data/starter");
+    fs::write(&starter, "#!/bin/sh\ntrap '' HUP\nexec \"$@\"\n").expect("a file in a temporary directory");
+    fs::set_permissions(&starter, PermissionsExt::from_mode(0o755)).expect("a file of our own");
+    stand_in = stand_in.with(|cli| cli.started_by(starter));
+    let tool = stand_in.cli.start(["up", "-c", "site", "-f", &app("static-site")], None);
+    stand_in.says(&["http"]).await;
+    tool.signal(Signal::SIGHUP);
+    tool.signal(Signal::SIGTERM);
+    assert_eq!(tool.wait().await.code(), Some(0));
+    // A shell cannot trap what was ignored when it began, so this says that the executor was started to ignore it.
+    assert_eq!(stand_in.lines("http", "signals"), ["TERM"]);
     stand_in.assert_tidy();
 }
 

@@ -168,8 +168,8 @@ impl Serve {
         let handler = handler.await.expect("opening the files does not panic")?;
         let server = Server::bind(address, self.faults.before(handler), options).await?;
         self.introduce(server.address(), context);
-        let mut interrupts = Interrupts::listen()?;
-        let mut second = Interrupts::listen()?;
+        let mut interrupts = Interrupts::besides_hangups()?;
+        let mut second = Interrupts::besides_hangups()?;
         let mut hangups = Hangups::listen()?;
         let hurried = async {
             second.next().await;

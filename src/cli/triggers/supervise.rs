@@ -1,16 +1,19 @@
 //! Several programs that belong together: what is asked of us is asked of them, and where one fails, all end.
 
 use std::io;
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 
 use crate::cli::failure::Problem;
-use crate::cli::interrupts::{Interrupt, Interrupts};
+use crate::cli::interrupts::{Asked, Interrupts};
 use crate::error::Error;
 
 /// A trigger that did not end well.
@@ -34,7 +37,7 @@ impl Ended {
 /// Starts programs and waits until all have ended.
 ///
 /// The first Ctrl-C, or request to end, is passed on to them, and their end is waited for; the second one kills them.
-/// Where one fails, the others are asked to end.
+/// Where one fails, the others are asked to end, and killed if they are still there a little later.
 ///
 /// # Errors
 ///
@@ -52,9 +55,15 @@ pub(crate) async fn supervise(commands: Vec<(String, Command)>, interrupts: &mut
     }
     let mut first_failure = None;
     let mut asked = false;
+    let mut patience: Option<Pin<Box<Sleep>>> = None;
     loop {
         let ended = tokio::select! {
             ended = running.next() => ended,
+            () = async { patience.as_mut().expect("only where there is one").await }, if patience.is_some() => {
+                patience = None;
+                kill.notify_waiters();
+                continue;
+            }
             interrupt = interrupts.which() => {
                 if asked {
                     kill.notify_waiters();
@@ -72,7 +81,8 @@ pub(crate) async fn supervise(commands: Vec<(String, Command)>, interrupts: &mut
         if !status.success() && first_failure.is_none() {
             first_failure = Some(Ended { kind, status });
             if !asked {
-                running_ids.iter().for_each(|(_, id)| pass_on(Interrupt::Terminate, *id, &kill));
+                running_ids.iter().for_each(|(_, id)| pass_on(Asked::Terminate, *id, &kill));
+                patience = Some(Box::pin(sleep(PATIENCE)));
             }
         }
     }
@@ -92,11 +102,12 @@ async fn wait(kind: String, mut child: Child, kill: Arc<Notify>) -> (String, io:
 }
 
 #[cfg(unix)]
-fn pass_on(interrupt: Interrupt, id: Option<u32>, _: &Notify) {
+fn pass_on(interrupt: Asked, id: Option<u32>, _: &Notify) {
     use rustix::process::{Pid, Signal, kill_process};
     let signal = match interrupt {
-        Interrupt::Interrupt => Signal::INT,
-        Interrupt::Terminate => Signal::TERM,
+        Asked::Interrupt => Signal::INT,
+        Asked::Terminate => Signal::TERM,
+        Asked::HangUp => Signal::HUP,
     };
     let Some(id) = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) else { return };
     // One that ends at this moment needs no signal.
@@ -105,8 +116,8 @@ fn pass_on(interrupt: Interrupt, id: Option<u32>, _: &Notify) {
 
 /// Ctrl-C reaches all programs of a console; who is to end otherwise can only be killed.
 #[cfg(not(unix))]
-fn pass_on(interrupt: Interrupt, _: Option<u32>, kill: &Notify) {
-    if interrupt == Interrupt::Terminate {
+fn pass_on(interrupt: Asked, _: Option<u32>, kill: &Notify) {
+    if interrupt == Asked::Terminate {
         kill.notify_waiters();
     }
 }
@@ -128,6 +139,10 @@ fn how(status: ExitStatus) -> String {
         (None, None) => "did not end well".to_owned(),
     }
 }
+
+/// How long those that are asked to end because another one has failed may take: longer than a server needs to answer what
+/// it was asked, shorter than people wait for a prompt.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[cfg(unix)]
