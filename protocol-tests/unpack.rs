@@ -69,7 +69,13 @@ async fn regular_files_come_out_and_nothing_else() {
     ]);
     let expected = data(&[b"climbing", b"absolute", b"long", b""]);
     let cut = strange.len() / 2;
-    for packed in [gzip(&strange), [gzip(&strange[..cut]), gzip(&strange[cut..])].concat()] {
+    let behind = |rest: &[u8]| [gzip(&strange).as_slice(), rest].concat();
+    for packed in [
+        gzip(&strange),
+        [gzip(&strange[..cut]), gzip(&strange[cut..])].concat(),
+        behind(&[0; 100]),
+        behind(&gzip(b"behind the end")),
+    ] {
         let root = root();
         assert_eq!(pull(&root, &packed, UnpackLimits::default()).await.expect("an archive"), expected);
         assert!(tree(root.path()).keys().all(|name| !name.contains("escaped")));

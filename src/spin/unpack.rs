@@ -89,7 +89,23 @@ pub(super) fn unpack(
             }
         }
     }
+    drain(&mut tar.into_inner(), &mut buffer, wanted).map_err(broken)?;
     Ok(found)
+}
+
+/// Reads what comes behind the end of the tar archive, so that one that breaks off there is noticed too. What is no gzip
+/// any more is nothing to us, nor to Spin.
+fn drain(plain: &mut impl Read, buffer: &mut [u8], wanted: &Weak<()>) -> io::Result<()> {
+    while wanted.strong_count() > 0 {
+        match plain.read(buffer) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || is_exceeded(&error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) => {}
+            Err(_) => return Ok(()),
+        }
+    }
+    Err(io::ErrorKind::Interrupted.into())
 }
 
 /// Why an entry was not written.
