@@ -1,13 +1,13 @@
 //! From the cache to a directory that a host can run: Spin's own applications, older and other layouts, hostile ones.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use serde_json::{Value, json};
 use spinreg::Digest;
 use spinreg::model::{MediaType, Reference};
-use spinreg::spin::{Cache, Error, Placement, Prepared, Runnable, Unrunnable, media};
+use spinreg::spin::{Cache, Error, LockedApp, Placement, Prepared, Runnable, Unrunnable, materialise, media};
 
 use crate::cache::{Artifact, CASES, Golden, WKG_CONFIG, archive, reference, root, tree};
 
@@ -280,4 +280,47 @@ async fn what_is_missing_is_named() {
     let document = cache.application(&place()).directory().join("config.json");
     fs::write(&document, "{}").expect("a file");
     assert_eq!(cache.missing(&place()).await.expect("a cache").map(|missing| missing.len()), Some(4));
+}
+
+/// One large file that is named again and again filled the disk.
+#[tokio::test]
+async fn r5_content_is_not_copied_as_often_as_somebody_likes() {
+    let root = root();
+    let cache = Cache::at(root.path());
+    let digest = Digest::of(b"stands for much");
+    // It takes no room: whoever copied it would notice.
+    fs::create_dir_all(cache.root().join("data")).expect("a directory");
+    let large = File::create_new(cache.root().join("data").join(digest.to_string())).expect("a new file");
+    large.set_len(5 << 30).expect("a file system with holes");
+    let entries: Vec<Value> = (0..1_000).map(|n| json!({"path": format!("{n}"), "digest": digest})).collect();
+    let app = |count: usize| {
+        let text = site(&entries[..count].into()).to_string();
+        LockedApp::parse(text.as_bytes()).expect("a lock file")
+    };
+    let work = root.path().join("work");
+    let error = materialise(&cache, &app(3), &work).await.expect_err("10 GiB too much").to_string();
+    assert!(error.contains("file entry `site/2`") && error.contains("8 GiB"), "{error}");
+    assert!(!work.exists(), "nothing was written");
+    large.set_len(1 << 10).expect("a file");
+    materialise(&cache, &app(1_000), &work).await.expect("a megabyte");
+    assert_eq!(tree(&work).len(), 1_000);
+}
+
+/// Where guests cannot write, all names of one content are one file.
+#[tokio::test]
+#[cfg(unix)]
+async fn content_that_is_repeated_is_linked() {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = b"a file of its own".as_slice();
+    let entries: Vec<Value> =
+        (0..100).map(|n| json!({"path": format!("d{}/{n}", n % 3), "digest": Digest::of(file)})).collect();
+    let root = root();
+    let artifact = Artifact::application(&site(&entries.into()), &[(media::WASM, WASM), (media::DATA, file)]);
+    let done = prepared(root.path(), &artifact).await.expect("a good application");
+    let number = |path: &Path| fs::metadata(path).expect("a file").ino();
+    let kept = number(&Cache::at(root.path()).data(&Digest::of(file)).await.expect("it is there"));
+    let assets = done.directory().join("assets");
+    let files = tree(&assets);
+    assert_eq!(files.len(), 100);
+    assert!(files.keys().all(|name| number(&assets.join(name)) == kept));
 }

@@ -1,6 +1,6 @@
 //! From the cache to files that a guest can see.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ pub enum Placement {
 ///
 /// # Errors
 ///
-/// [`Error::Parse`] where a component id is no name of a directory or is there twice, where a path leads elsewhere, or
-/// where an entry has no content; [`Error::NotFound`] where content is not in the cache; [`Error::Io`].
+/// [`Error::Parse`] where a component id is no name of a directory or is there twice, where a path leads elsewhere, where
+/// an entry has no content, or where entries repeat the same content for more than 8 GiB; [`Error::NotFound`] where content is not in the cache; [`Error::Io`].
 pub async fn materialise(cache: &Cache, app: &LockedApp, directory: &Path) -> Result<(), Error> {
     let files = find(cache, app).await?;
     let directory = directory.to_owned();
@@ -58,12 +58,21 @@ pub(super) enum Content {
 /// Finds the content of every file of every component.
 pub(super) async fn find(cache: &Cache, app: &LockedApp) -> Result<Files, Error> {
     let mut files = Files::new();
+    // A lock file may name the same content very often.
+    let mut found = HashMap::new();
     for component in app.components.iter().filter(|component| !component.files.is_empty()) {
         let mut placed = Vec::new();
         for file in &component.files {
             let from = match (&file.content.inline, &file.content.digest) {
                 (Some(bytes), _) => Content::Inline(bytes.clone()),
-                (None, Some(digest)) => Content::Cached(located(cache, digest, &component.id, file).await?),
+                (None, Some(digest)) => Content::Cached(match found.get(digest) {
+                    Some(path) => PathBuf::clone(path),
+                    None => {
+                        let path = located(cache, digest, &component.id, file).await?;
+                        found.insert(*digest, path.clone());
+                        path
+                    }
+                }),
                 (None, None) => {
                     let expected = "`inline` content or a `digest`";
                     return Err(ParseError::new("file entry", &file.path, expected).into());
@@ -109,33 +118,83 @@ pub(super) fn component_folder(id: &str) -> Result<&str, ParseError> {
 
 /// Writes files below `root`. Blocks.
 pub(super) fn write_all(root: &Path, files: &Files, placement: Placement) -> Result<(), Error> {
+    if placement == Placement::Copied {
+        check_repetition(files)?;
+    }
     disk::create_dirs(root)?;
     let mut made = HashSet::new();
+    let mut writer = Writer { placement, copies: HashMap::new() };
     for (folder, files) in files {
         // A component whose mounts match nothing sees an empty directory.
         make_directories(root, Path::new(folder), &mut made)?;
+        // Of several entries of one path only the last is ever written.
+        let files: BTreeMap<&Path, &Content> = files.iter().map(|(place, from)| (place.as_path(), from)).collect();
         for (place, from) in files {
             let place = Path::new(folder).join(place);
             if let Some(parent) = place.parent() {
                 make_directories(root, parent, &mut made)?;
             }
-            write(&root.join(place), from, placement)?;
+            writer.write(&root.join(place), from)?;
         }
     }
     Ok(())
 }
 
-fn write(path: &Path, content: &Content, placement: Placement) -> Result<(), Error> {
-    // Taking a name away first writes neither through a link nor into what others hold open.
-    disk::remove_if_present(path)?;
-    match content {
-        Content::Inline(bytes) => {
-            let created = OpenOptions::new().write(true).create_new(true).open(path);
-            created.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+/// Refuses a lock file that names the same content so often that its copies would fill the disk. What is copied once is
+/// as much as was pulled.
+fn check_repetition(files: &Files) -> Result<(), Error> {
+    let mut sizes = HashMap::new();
+    let mut left = MAX_REPEATED;
+    for (folder, files) in files {
+        for (place, from) in files {
+            let Content::Cached(path) = from else { continue };
+            let size = match sizes.get(path) {
+                Some(size) => *size,
+                None => {
+                    let metadata = fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
+                    sizes.insert(path, metadata.len());
+                    continue;
+                }
+            };
+            let file = || Path::new(folder).join(place).display().to_string();
+            let expected = "at most 8 GiB of content that other entries have already";
+            left = left.checked_sub(size).ok_or_else(|| ParseError::new("file entry", &file(), expected))?;
         }
-        // Another file system, or one without links, is no reason to fail.
-        Content::Cached(cached) if placement == Placement::Linked && disk::link(cached, path).is_ok() => Ok(()),
-        Content::Cached(from) | Content::Local(from) => copy(from, path),
+    }
+    Ok(())
+}
+
+/// Writes files, each to a path of its own.
+struct Writer<'a> {
+    placement: Placement,
+    /// Where content of the cache was copied to, because it could not be linked to there.
+    copies: HashMap<&'a Path, PathBuf>,
+}
+
+impl<'a> Writer<'a> {
+    fn write(&mut self, path: &Path, content: &'a Content) -> Result<(), Error> {
+        // Taking a name away first writes neither through a link nor into what others hold open.
+        disk::remove_if_present(path)?;
+        match content {
+            Content::Inline(bytes) => {
+                let created = OpenOptions::new().write(true).create_new(true).open(path);
+                created.and_then(|mut file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+            }
+            Content::Cached(from) if self.placement == Placement::Linked => self.link(from, path),
+            Content::Cached(from) | Content::Local(from) => copy(from, path),
+        }
+    }
+
+    /// Gives a file of the cache another name. Another file system, one without links, or a file that has as many names
+    /// as it may is no reason to fail, and what was copied once need not be copied again.
+    fn link(&mut self, from: &'a Path, path: &Path) -> Result<(), Error> {
+        let copied = self.copies.get(from).map(PathBuf::as_path);
+        if [Some(from), copied].into_iter().flatten().any(|there| disk::link(there, path).is_ok()) {
+            return Ok(());
+        }
+        copy(from, path)?;
+        self.copies.insert(from, path.to_owned());
+        Ok(())
     }
 }
 
@@ -168,6 +227,9 @@ fn make_directories(root: &Path, relative: &Path, made: &mut HashSet<PathBuf>) -
     made.insert(relative.to_owned());
     Ok(())
 }
+
+/// How much of the cache is copied more than once, in bytes: as much as comes out of one archive.
+const MAX_REPEATED: u64 = 8 << 30;
 
 /// The longest name of a directory that file systems take, in bytes.
 const MAX_NAME: usize = 255;
