@@ -7,7 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use spinreg::Digest;
 use spinreg::model::{MediaType, Reference};
-use spinreg::spin::{Cache, Error, LockedApp, Placement, Prepared, Runnable, Unrunnable, materialise, media};
+use spinreg::spin::{
+    Cache, Error, LoadOptions, LockedApp, Placement, Prepared, Runnable, Unrunnable, load, materialise, media,
+};
 
 use crate::cache::{Artifact, CASES, Golden, WKG_CONFIG, archive, reference, root, tree};
 
@@ -280,6 +282,22 @@ async fn what_is_missing_is_named() {
     let document = cache.application(&place()).directory().join("config.json");
     fs::write(&document, "{}").expect("a file");
     assert_eq!(cache.missing(&place()).await.expect("a cache").map(|missing| missing.len()), Some(4));
+}
+
+/// Spin gives a component with mounts a root, whatever matches; ours had none, and saw no directory at all.
+#[tokio::test]
+async fn r5_mounts_that_match_nothing_are_an_empty_directory() {
+    for (files, mounts) in [("files = [\"nothing/*\"]", 1), ("files = []", 0), ("", 0)] {
+        let app = crate::load::app(&crate::load::component(files));
+        let loaded = load(app.path(), &LoadOptions::default()).await.expect("it loads");
+        let runnable = Runnable::local(&loaded).await.expect("nothing to compose");
+        let done = runnable.prepare(&app.path().join("work"), Placement::Linked).await.expect("a good application");
+        let seen = &done.lock_file().components[0].files;
+        assert_eq!(seen.len(), mounts, "{files}");
+        let assets = done.directory().join("assets/c");
+        assert_eq!(assets.is_dir(), mounts == 1, "{files}");
+        assert!(seen.iter().all(|file| file.path == "/"), "{seen:?}");
+    }
 }
 
 /// One large file that is named again and again filled the disk.

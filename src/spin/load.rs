@@ -1,5 +1,6 @@
 //! From a manifest on disk to what the application is made of.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
@@ -51,6 +52,8 @@ pub struct Application {
     pub(super) components: Vec<LocalComponent>,
     pub(super) warnings: Vec<Warning>,
     pub(super) builds: Vec<ComponentBuild>,
+    /// The components that see files, even where nothing matches what their manifest says.
+    pub(super) mounting: BTreeSet<String>,
 }
 
 /// Where the content of a component is.
@@ -211,6 +214,8 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
         let (id, files, directories) = (component.id.clone(), Vec::new(), Vec::new());
         components.push(LocalComponent { id, wasm, made, kind, files, dependencies, middleware, directories });
     }
+    let mounting = app.components.iter().filter(|component| !component.files.is_empty());
+    let mounting = mounting.map(|component| component.id.clone()).collect();
     for ((component, local), locked) in app.components.iter().zip(&mut components).zip(&mut lock.components) {
         if options.mounting == Mounting::Direct {
             local.directories = direct::resolve(&text, root, component)?;
@@ -220,7 +225,7 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
         locked.files = local.files.iter().map(|file| ContentPath::new(ContentRef::default(), &file.path)).collect();
     }
     let builds = build::list(&app, root).map_err(|flaw| text.blame(flaw))?;
-    Ok(Application { manifest, lock, components, warnings, builds })
+    Ok(Application { manifest, lock, components, warnings, builds, mounting })
 }
 
 /// Reads a manifest, and finds out its absolute path.

@@ -94,9 +94,9 @@ impl Runnable {
                 let place = entry.place().ok()?;
                 Some((place, Content::Local(file.source.clone())))
             });
-            let placed: Vec<_> = placed.collect();
-            if !placed.is_empty() {
-                files.insert(component.id.clone(), placed);
+            // With mounts that match nothing a component sees an empty directory, as in Spin.
+            if local.directories.is_empty() && app.mounting.contains(&component.id) {
+                files.insert(component.id.clone(), placed.collect());
             }
             let direct = local.directories.iter().map(|seen| ContentPath::new(at(&seen.source), &seen.path));
             component.files = direct.collect();
