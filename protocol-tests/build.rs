@@ -184,3 +184,52 @@ async fn what_is_as_old_as_its_sources_is_not_stale() {
     let app = load(&cli.path("work"), &LoadOptions::default()).await.expect("it loads");
     assert_eq!(app.stale().await, None);
 }
+
+/// Spin looks at the same note, so that whoever goes from one tool to the other is warned as well.
+#[tokio::test]
+async fn what_was_built_last_is_noted_for_both_tools() {
+    let copy = "mkdir -p out; cp built out/c.wasm";
+    let cli = room(&format!("build.command = \"{copy}\"\nprofile.debug.build.command = \"{copy}\""));
+    let warning = async |flags: &[&str]| {
+        let run = cli.run([PUSH, flags].concat()).await;
+        let said: String = run.stderr.lines().filter(|line| line.starts_with("warning:")).collect();
+        run.success();
+        said
+    };
+    let note = || fs::read_to_string(cli.path("work/.spin/last-build.txt")).expect("a note");
+    let debug = &["--profile", "debug"][..];
+    assert_eq!(warning(&["--build"]).await, "");
+    assert_eq!(note(), "<anonymous>");
+    let expected =
+        "warning: what was built last is no profile, and this is the profile `debug`; `--build` builds first";
+    assert_eq!(warning(debug).await, expected);
+    assert_eq!(warning(&["--build", "--profile", "debug"]).await, "");
+    assert_eq!(note(), "debug");
+    assert_eq!(warning(debug).await, "");
+    let expected =
+        "warning: what was built last is the profile `debug`, and this is no profile; `--build` builds first";
+    assert_eq!(warning(&[]).await, expected);
+    let run = cli.run(["prepare", ".", "--to", "prepared"]).await;
+    assert!(run.stderr.contains(expected), "{run}");
+    let run = cli.run(["prepare", ".", "--to", "prepared", "--build"]).await;
+    assert!(!run.stderr.contains("warning") && note() == "<anonymous>", "{run}");
+
+    // Nobody knows what was built where there is no note, or one that nobody reads.
+    fs::write(cli.path("work/.spin/last-build.txt"), "x".repeat(5_000)).expect("a file");
+    assert_eq!(warning(&[]).await, "");
+    fs::remove_dir_all(cli.path("work/.spin")).expect("a directory");
+    assert_eq!(warning(debug).await, "");
+    // And a note that cannot be written is no reason to fail.
+    fs::write(cli.path("work/.spin"), "a file").expect("a file");
+    assert_eq!(warning(&["--build"]).await, "");
+}
+
+#[tokio::test]
+async fn what_is_not_checked_is_said() {
+    let copy = "mkdir -p out; cp built out/c.wasm";
+    let cli = room(&format!("build.command = \"{copy}\"\ntargets = [\"spin-up:4\", {{ path = \"env.toml\" }}]"));
+    let run = cli.run(PUSH_BUILD).await;
+    let expected = "warning: whether components suit `env.toml`, `spin-up:4` is not checked; `spin build` does that\n";
+    assert!(run.stderr.contains(expected), "{run}");
+    assert!(!cli.run(PUSH).await.stderr.contains("warning"), "nothing is built");
+}

@@ -1,5 +1,6 @@
 //! Running the commands that build an application's components.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -7,12 +8,14 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::Command;
 
+use super::app_source::AppSource;
 use super::failure::Problem;
 use super::interrupts::Interrupts;
+use super::obtain::Local;
 use super::output;
 use super::status::Voice;
 use crate::model::excerpt;
-use crate::spin::ComponentBuild;
+use crate::spin::{self, ComponentBuild, OtherBuild};
 
 /// A build that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +51,33 @@ pub(crate) enum End {
     },
 }
 
+/// Builds an application that is here, where that is asked for.
+pub(super) async fn first(
+    source: &AppSource,
+    local: &Local,
+    voice: Voice,
+    interrupts: &mut Interrupts,
+) -> Result<(), Problem> {
+    if let AppSource::Manifest(path) = source
+        && local.built
+    {
+        run(&spin::builds(path, &local.options()).await?, voice, interrupts).await?;
+        spin::note_build(path, local.profile.as_deref()).await;
+    }
+    Ok(())
+}
+
 /// Runs the commands of each component, one after the other, until one fails. What they print goes to standard error:
 /// standard output is for the result.
 pub(super) async fn run(builds: &[ComponentBuild], voice: Voice, interrupts: &mut Interrupts) -> Result<(), Problem> {
     if builds.is_empty() {
         output::remark("warning: no component has a build command");
+    }
+    let targets: BTreeSet<String> =
+        builds.iter().flat_map(|build| &build.targets).map(|target| format!("`{}`", excerpt(target))).collect();
+    if !targets.is_empty() {
+        let targets = targets.into_iter().collect::<Vec<_>>().join(", ");
+        output::remark(&format!("warning: whether components suit {targets} is not checked; `spin build` does that"));
     }
     for build in builds {
         let failed = |end| Problem::Build(Box::new(BuildFailure { component: build.component.clone(), end }));
@@ -81,6 +106,19 @@ pub(super) async fn run(builds: &[ComponentBuild], voice: Voice, interrupts: &mu
         }
     }
     Ok(())
+}
+
+/// Says that something else was built last.
+pub(super) fn warning(other: &OtherBuild) -> String {
+    let name = |profile: &Option<String>| match profile {
+        Some(profile) => format!("the profile `{}`", excerpt(profile)),
+        None => "no profile".to_owned(),
+    };
+    format!(
+        "what was built last is {}, and this is {}; `--build` builds first",
+        name(&other.built),
+        name(&other.wanted)
+    )
 }
 
 /// Prepares the shell that Spin runs such commands with.

@@ -264,7 +264,7 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
                 let hint = match wasm.build.as_slice() {
                     [] if wasm.dependency.is_some() => "build the dependency, or correct its `path`".to_owned(),
                     [] => "build the component, or correct its `source` in the manifest".to_owned(),
-                    _ => "add `--build`, which runs the components' build commands before the push".to_owned(),
+                    _ => "add `--build`, which runs the components' build commands first".to_owned(),
                 };
                 (Some(hint), Exit::NotFound)
             }

@@ -6,7 +6,7 @@ use super::app_source::AppSource;
 use super::context::Context;
 use super::failure::Problem;
 use super::options::{Account, CacheDir, Connection, Transfer};
-use super::{endpoint, pull, push};
+use super::{build, endpoint, pull, push};
 use crate::error::Error;
 use crate::model::Location;
 use crate::spin::{self, Cache, LoadOptions, Mounting, Outside, Runnable, Unrunnable};
@@ -81,6 +81,7 @@ impl Obtain {
                 {
                     context.warn(&push::warning(&stale, &app));
                 }
+                app.other_build().await.iter().for_each(|other| context.warn(&build::warning(other)));
                 Ok(Runnable::local(&app).await?)
             }
             AppSource::Component(path) => Ok(Runnable::component(path)?),

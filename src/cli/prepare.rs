@@ -10,7 +10,7 @@ use super::failure::{Invocation, Problem};
 use super::interrupts::Interrupts;
 use super::obtain::{Local, Obtain};
 use super::options::Variable;
-use super::{output, up};
+use super::{build, output, push, up};
 use crate::spin::Placement;
 
 /// Prepare a Spin application for a host that runs it by itself.
@@ -36,6 +36,10 @@ pub(crate) struct Prepare {
     #[arg(short = 'e', long = "env", value_name = "KEY=VALUE")]
     environment: Vec<Variable>,
 
+    /// Run the components' build commands first [env: SPIN_ALWAYS_BUILD]; what comes from a registry is built already.
+    #[arg(long)]
+    build: bool,
+
     /// The build profile, as defined under `[component.NAME.profile.PROFILE]` [default: none].
     #[arg(long)]
     profile: Option<String>,
@@ -51,10 +55,12 @@ impl Prepare {
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { source, to, components, environment, profile, obtain } = self;
+        let Self { source, to, components, environment, build, profile, obtain } = self;
         let source = AppSource::infer(&source)?;
         let mut interrupts = Interrupts::listen()?;
-        let local = Local { profile, ..Local::default() };
+        let built = build || push::is_set("SPIN_ALWAYS_BUILD")?;
+        let local = Local { profile, built, ..Local::default() };
+        build::first(&source, &local, context.voice, &mut interrupts).await?;
         let mut app = tokio::select! {
             app = obtain.runnable(&source, &local, context) => app?,
             () = interrupts.next() => return Err(Problem::Interrupted),

@@ -111,6 +111,7 @@ impl Push {
         let options = LoadOptions { profile, outside, ..LoadOptions::default() };
         if build {
             build::run(&spin::builds(&manifest, &options).await?, context.voice, &mut interrupts).await?;
+            spin::note_build(&manifest, options.profile.as_deref()).await;
         }
         let app = spin::load(&manifest, &options).await?;
         // Only now there is something to push.
@@ -119,6 +120,7 @@ impl Push {
         if !build && let Some(stale) = app.stale().await {
             status.warn(&warning(&stale, &app));
         }
+        app.other_build().await.iter().for_each(|other| status.warn(&build::warning(other)));
         let annotations = options::annotations(annotations);
         let composition = if compose { Composition::Composed } else { Composition::Layers };
         let options = PackOptions { annotations, created, archives, composition, ..PackOptions::default() };

@@ -93,12 +93,7 @@ impl Up {
         }
         let built = build || push::is_set("SPIN_ALWAYS_BUILD")?;
         let local = Local { profile, mounting, built };
-        if let AppSource::Manifest(path) = &source
-            && built
-        {
-            build::run(&spin::builds(path, &local.options()).await?, context.voice, &mut interrupts).await?;
-        }
-
+        build::first(&source, &local, context.voice, &mut interrupts).await?;
         let mut app = tokio::select! {
             app = obtain.runnable(&source, &local, context) => app?,
             () = interrupts.next() => return Err(Problem::Interrupted),

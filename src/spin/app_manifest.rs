@@ -22,6 +22,8 @@ pub(super) struct AppManifest {
     pub(super) version: String,
     pub(super) description: String,
     pub(super) authors: Vec<String>,
+    /// The environments that it is meant for, as they are written.
+    pub(super) targets: Vec<String>,
     /// Settings of trigger types.
     pub(super) trigger_settings: BTreeMap<String, Map<String, Value>>,
     pub(super) variables: BTreeMap<String, Spanned<Variable>>,
@@ -75,6 +77,8 @@ pub(super) struct Component {
     pub(super) key_value_stores: Vec<String>,
     pub(super) sqlite_databases: Vec<String>,
     pub(super) ai_models: Vec<String>,
+    /// The environments that it is meant for, where it says so itself.
+    pub(super) targets: Option<Vec<String>>,
     pub(super) build: Option<Build>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) dependencies: Dependencies,

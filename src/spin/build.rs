@@ -21,6 +21,8 @@ pub struct ComponentBuild {
     pub commands: Vec<String>,
     /// The directory they are run in.
     pub directory: PathBuf,
+    /// The environments that the component is meant for: `targets` of its own, else of the application.
+    pub targets: Vec<String>,
     /// The file that they make, where it is one.
     pub(super) makes: Option<PathBuf>,
     /// Patterns of the files that it is made from, relative to the directory; empty where the manifest does not say.
@@ -76,8 +78,14 @@ pub(super) fn list(app: &AppManifest, root: &Path) -> Result<Vec<ComponentBuild>
             Source::Local(path) => Some(root.join(path)),
             Source::Url { .. } | Source::Package { .. } => None,
         };
-        let (component, commands) = (component.id.clone(), build.command.commands());
-        builds.push(ComponentBuild { component, commands, directory, makes, watch: build.watch.clone() });
+        builds.push(ComponentBuild {
+            component: component.id.clone(),
+            commands: build.command.commands(),
+            directory,
+            targets: component.targets.as_ref().unwrap_or(&app.targets).clone(),
+            makes,
+            watch: build.watch.clone(),
+        });
     }
     Ok(builds)
 }

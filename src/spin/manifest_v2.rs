@@ -21,7 +21,7 @@ pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
     let name = app.need("name")?.text()?.into_inner();
     let (version, description) = (app.text("version")?, app.text("description")?);
     let authors = plain(app.texts("authors")?);
-    targets(&mut app)?;
+    let targets = self::targets(&mut app)?.unwrap_or_default();
     tools(&mut app)?;
     let mut trigger_settings = BTreeMap::new();
     for (kind, item) in app.table("trigger")? {
@@ -46,6 +46,7 @@ pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
         version,
         description,
         authors,
+        targets,
         trigger_settings,
         variables,
         trigger_types,
@@ -111,7 +112,7 @@ impl Component {
         ])?;
         let source = Source::parse(table.need("source")?)?;
         let variables = values(&mut table, "variables")?;
-        targets(&mut table)?;
+        let targets = targets(&mut table)?;
         tools(&mut table)?;
         let inherit = table.take("dependencies_inherit_configuration");
         let dependencies_inherit = inherit.map(|flag| Ok(Spanned::new(flag.span(), flag.boolean()?))).transpose()?;
@@ -132,6 +133,7 @@ impl Component {
             key_value_stores: labels("key-value store", table.texts("key_value_stores")?)?,
             sqlite_databases: labels("SQLite database", table.texts("sqlite_databases")?)?,
             ai_models: plain(table.texts("ai_models")?),
+            targets,
             build: table.take("build").map(Build::parse).transpose()?,
             profiles,
             dependencies: dependency::of_component(&mut table)?,
@@ -159,25 +161,27 @@ impl Profile {
     }
 }
 
-/// Checks `targets`, which leave no trace in an artifact.
-fn targets(table: &mut Table<'_>) -> Result<(), Flaw> {
-    for item in table.take("targets").map_or_else(|| Ok(Vec::new()), Item::array)? {
-        if item.is_text() {
-            continue;
-        }
-        if !item.is_table() {
-            return Err(item.wrong("a name, `{ url }` or `{ path }`"));
-        }
-        let mut target = item.table()?;
-        if target.has("path") {
-            target.only(&["path"])?;
-            target.need("path")?.text()?;
-        } else {
-            target.only(&["url", "path"])?;
-            target.need("url")?.text()?;
-        }
+/// Takes `targets` out: names, URLs and paths. They leave no trace in an artifact.
+fn targets(table: &mut Table<'_>) -> Result<Option<Vec<String>>, Flaw> {
+    let Some(item) = table.take("targets") else { return Ok(None) };
+    item.array()?.into_iter().map(target).collect::<Result<_, _>>().map(Some)
+}
+
+fn target(item: Item<'_>) -> Result<String, Flaw> {
+    if item.is_text() {
+        return item.text().map(Spanned::into_inner);
     }
-    Ok(())
+    if !item.is_table() {
+        return Err(item.wrong("a name, `{ url }` or `{ path }`"));
+    }
+    let mut target = item.table()?;
+    let key = if target.has("path") { "path" } else { "url" };
+    if key == "path" {
+        target.only(&["path"])?;
+    } else {
+        target.only(&["url", "path"])?;
+    }
+    target.need(key)?.text().map(Spanned::into_inner)
 }
 
 /// Checks `tool`, which belongs to other programs.

@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod glob_walk;
 mod hosts;
 mod id;
+mod last_build;
 mod load;
 mod lock;
 mod lock_file;
@@ -53,6 +54,7 @@ pub use cached::{CachedApplication, Document};
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
 pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
+pub use last_build::{OtherBuild, note_build};
 pub use load::{Application, LoadOptions, LocalComponent, LocalDependency, Mounting, builds, interpret, load};
 pub use lock_file::{
     ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
