@@ -53,6 +53,7 @@ async fn bad_input_is_refused_with_a_hint() {
     let no_wasm = application(&cli, "no-wasm", "source = \"app.wasm\"\nbuild.command = \"make it\"");
     let not_wasm = application(&cli, "not-wasm", "source = \"spin.toml\"");
     let broken = application(&cli, "broken", "source = ");
+    std::fs::write(cli.path("work/notes.wasm"), "some notes").expect("a file in a temporary directory");
     for (arguments, code, said) in [
         (vec![], 2, vec!["Usage"]),
         (vec!["pul"], 2, vec!["'pull'"]),
@@ -86,8 +87,12 @@ async fn bad_input_is_refused_with_a_hint() {
         (vec!["push", "-f", &broken, "localhost:1/app"], 1, vec!["broken/spin.toml:10:10", "\n10 | "]),
         (vec!["pull", "oci:absent:v1"], 3, vec!["absent", "hint:"]),
         (vec!["prepare", "oci:absent:v1", "--to", "o"], 3, vec!["absent", "hint:"]),
-        (vec!["prepare", "absent.toml", "--to", "o"], 2, vec!["`absent.toml`", "--from-registry"]),
-        (vec!["prepare", "a/b", "--to", "o"], 2, vec!["`a/b`", "--from-registry"]),
+        (vec!["prepare", "absent.toml", "--to", "o"], 2, vec!["`absent.toml`", "check the path"]),
+        (vec!["prepare", "a/b", "--to", "o"], 2, vec!["`a/b`", "with its registry or its tag"]),
+        (vec!["prepare", "ghcr.io/Me/app", "--to", "o"], 2, vec!["`ghcr.io/Me/app` at character 9", "hint: write"]),
+        (vec!["prepare", "https://ghcr.io/me/app", "--to", "o"], 2, vec!["no scheme", "hint: write"]),
+        (vec!["prepare", "oci:", "--to", "o"], 2, vec!["a path after `oci:`", "hint: write"]),
+        (vec!["prepare", "notes.wasm", "--to", "o"], 1, vec!["`notes.wasm`", "is not WebAssembly", "hint:"]),
         (vec!["prepare", "ghcr.io/a/b"], 2, vec!["--to"]),
         (
             vec!["prepare", "--offline", "ghcr.io/a/b", "--to", "o"],

@@ -143,7 +143,7 @@ async fn a_package_becomes_an_application() {
         let root = self::root();
         let error = prepared(root.path(), &Artifact::new((WKG_CONFIG, config), &layers)).await.expect_err(what);
         let said = error.to_string();
-        assert!(said.contains("a package of one layer") || said.contains("lock file"), "{what}: {said}");
+        assert!(said.contains("a package of one layer of WebAssembly") || said.contains("lock file"), "{what}: {said}");
         assert!(!root.path().join("work").exists(), "{what}");
     }
 }

@@ -55,14 +55,18 @@ impl AppSource {
     /// Infers what a word means, as Spin does: what is on the disk goes before what looks like a reference.
     pub(super) fn infer(word: &Path) -> Result<Self, Problem> {
         if let Some(text) = word.to_str().filter(|text| text.starts_with("oci:")) {
-            return Ok(Self::Pulled(text.parse().map_err(crate::error::Error::from)?));
+            return Ok(Self::Pulled(text.parse().map_err(|error| Misuse::BadSource(Box::new(error)))?));
         }
         if word.try_exists().unwrap_or_default() {
             return Ok(of_path(word));
         }
-        let reference = word.to_str().map(looked_up).transpose().ok().flatten().flatten();
         let unknown = || Misuse::NoSource(word.to_owned()).into();
-        reference.map(|reference| Self::Pulled(Location::Registry(reference))).ok_or_else(unknown)
+        let text = word.to_str().ok_or_else(unknown)?;
+        match looked_up(text) {
+            Ok(Some(reference)) => Ok(Self::Pulled(Location::Registry(reference))),
+            Err(error) if has_registry(text) => Err(Misuse::BadSource(Box::new(error)).into()),
+            Ok(None) | Err(_) => Err(unknown()),
+        }
     }
 
     /// Returns the reference, where it is pulled.
@@ -88,9 +92,35 @@ fn looked_up(text: &str) -> Result<Option<Reference>, ParseError> {
     Ok((is_explicit || !is_assumed).then_some(reference))
 }
 
+/// Says whether a text begins as a reference with a registry does, and as paths rarely do: with a host and a port, or a
+/// name with dots that are not the path's own; perhaps with a scheme before it.
+fn has_registry(text: &str) -> bool {
+    let text = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+    text.split_once('/').is_some_and(|(first, _)| {
+        first == "localhost" || (first.contains(['.', ':']) && !first.starts_with('.') && !first.ends_with(':'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mistakes_in_references_are_told_from_paths() {
+        for (text, expected) in [
+            ("ghcr.io/Me/app:v1", true),
+            ("localhost:5000/app:v 1", true),
+            ("localhost/App", true),
+            ("https://ghcr.io/me/app", true),
+            ("../app", false),
+            ("./App", false),
+            ("/etc/no.thing", false),
+            ("no/such.toml", false),
+            ("app.toml", false),
+        ] {
+            assert_eq!(has_registry(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn references_are_told_from_mistakes() {

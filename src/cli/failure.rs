@@ -256,7 +256,7 @@ fn chain(error: &dyn StdError) -> String {
 fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
     match error {
         spin::Error::NoManifest { .. } => {
-            let hint = "say where the application is with `-f FILE_OR_DIR`, or run in its directory";
+            let hint = "name a `spin.toml` or a directory that has one (`push` and `up` take `-f FILE_OR_DIR`), or run in its directory";
             (Some(hint.to_owned()), Exit::NotFound)
         }
         spin::Error::Wasm(wasm) => match wasm.found {
@@ -353,7 +353,7 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
     }
 }
 
-/// Says what to do about a file of `serve` that makes no sense.
+/// Says what to do about a file of `serve`, or an artifact, that makes no sense.
 fn explain_file(error: &ParseError) -> Option<&'static str> {
     match error.what() {
         "password file" => Some("`htpasswd -nB USER` prints a line that will do"),
@@ -361,6 +361,7 @@ fn explain_file(error: &ParseError) -> Option<&'static str> {
         "TLS certificate" => Some("`--tls-cert` takes the certificate, and after it those that lead to its authority"),
         "TLS key" => Some("`--tls-key` takes the key of `--tls-cert`, without a passphrase"),
         "address of the registry" => Some("write `--url https://HOST`, perhaps with a port"),
+        "artifact" | "lock file" => Some("check the reference: another tool has pushed that, or it is damaged"),
         _ => None,
     }
 }

@@ -43,6 +43,9 @@ pub(crate) enum Misuse {
     /// Neither a file nor what people mean as a reference.
     #[error("`{}` is neither a file or a directory nor clearly a reference", .0.display())]
     NoSource(PathBuf),
+    /// What begins like a reference and is none.
+    #[error(transparent)]
+    BadSource(Box<ParseError>),
     /// A word where only flags are.
     #[error("`{0}` is neither a flag nor the value of one")]
     Stray(String),
@@ -123,7 +126,10 @@ impl Misuse {
             Self::ColonInUsername(_) => "registries end the user name at the first colon",
             Self::NoHome => "set `HOME`, or `XDG_CONFIG_HOME`",
             Self::NoSource(_) => {
-                "check the path, or say that it is a reference: `--from-registry REFERENCE`, or with a registry and a tag"
+                "check the path, or write a reference with its registry or its tag, as in `ghcr.io/me/app` or `me/app:v1`"
+            }
+            Self::BadSource(_) => {
+                "write `REGISTRY/NAME:TAG`, such as `ghcr.io/me/app:v1`, or `oci:DIRECTORY:TAG`; a path may begin with `./`"
             }
             Self::Stray(_) => "an application is named by `-f`, as in `spinreg up -f ghcr.io/me/app:v1`",
             Self::DirectMounts => "leave it away",

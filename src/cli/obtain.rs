@@ -84,7 +84,7 @@ impl Obtain {
                 app.other_build().await.iter().for_each(|other| context.warn(&build::warning(other)));
                 Ok(Runnable::local(&app).await?)
             }
-            AppSource::Component(path) => Ok(Runnable::component(path)?),
+            AppSource::Component(path) => Ok(Runnable::component(path).await?),
         }
     }
 

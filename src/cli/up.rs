@@ -64,7 +64,7 @@ pub(crate) struct Up {
     stray: Option<String>,
 
     /// Flags for the triggers, where they have to be told from those above.
-    #[arg(last = true, value_name = "TRIGGER_FLAGS")]
+    #[arg(last = true, value_name = "TRIGGER_FLAGS", help_heading = "Arguments")]
     flags: Vec<OsString>,
 }
 

@@ -83,7 +83,7 @@ impl CachedApplication {
             let Some(manifest) = self.manifest().await? else { return Ok(None) };
             let layers = manifest.image().map(|image| image.layers.as_slice()).unwrap_or_default();
             let [package] = layers else {
-                let expected = "a Spin application, or a package of one layer";
+                let expected = "a Spin application, or a package of one layer of WebAssembly";
                 return Err(ParseError::new("artifact", &manifest.digest().to_string(), expected).into());
             };
             return Ok(Some(Document::Package(package.digest)));

@@ -17,7 +17,9 @@ use super::lock_file::{
 };
 use super::materialise::{self, Content, Files};
 use super::prepare::Unrunnable;
-use crate::model::{ParseError, Reference};
+use super::wasm::{self, Owner};
+use crate::model::{Digest, ParseError, Reference};
+use crate::store::blocking;
 
 /// An application of which everything has been found. Its lock file names WebAssembly by `file:` URLs; its files are
 /// written by [`Runnable::prepare`].
@@ -48,6 +50,7 @@ impl Runnable {
             Document::Package(digest) => {
                 let found = cache.wasm(&digest).await;
                 let found = found.map_err(|error| materialise::of(error, || "the package".to_owned()))?;
+                check_package(&digest, &found).await?;
                 let name = reference.name().as_str().rsplit('/').next().unwrap_or_default();
                 return Ok(Self::one_component(name, &absolute(&found)?));
             }
@@ -105,15 +108,24 @@ impl Runnable {
         Ok(Self { lock, files, made })
     }
 
-    /// Makes an application of one file of WebAssembly: it answers every path, and sees nothing. The file has to be
-    /// there, and is not looked into.
+    /// Makes an application of one file of WebAssembly: it answers every path, and sees nothing. Of the file the first
+    /// bytes are read; text, in a file whose name ends in `.wat`, is assembled in memory.
     ///
     /// # Errors
     ///
-    /// [`Error::Transfer`] where the file is not there.
-    pub fn component(wasm: &Path) -> Result<Self, Error> {
-        let name = wasm.file_stem().and_then(|stem| stem.to_str()).filter(|stem| !stem.is_empty());
-        Ok(Self::one_component(name.unwrap_or("wasm-file"), &absolute(wasm)?))
+    /// [`Error::Wasm`] where the file is not there, or is something else; [`Error::Transfer`] where it cannot be read.
+    pub async fn component(wasm: &Path) -> Result<Self, Error> {
+        let file = wasm.to_owned();
+        let inspected = blocking(move || {
+            let name = file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| !stem.is_empty());
+            let name = name.unwrap_or("wasm-file").to_owned();
+            let inspected = wasm::inspect(Owner { component: &name, dependency: None, build: None }, &file);
+            Ok(inspected.map(|(_, made)| (name, made)))
+        });
+        let (name, made) = inspected.await??;
+        let mut app = Self::one_component(&name, &absolute(wasm)?);
+        app.made.extend(made.map(|bytes| (COMPONENT.to_owned(), bytes)));
+        Ok(app)
     }
 
     /// Returns the lock file as it is so far.
@@ -152,7 +164,7 @@ impl Runnable {
     }
 
     fn one_component(name: &str, wasm: &Path) -> Self {
-        let (trigger, component) = ("http-trigger1", "http-trigger1-component");
+        let (trigger, component) = ("http-trigger1", COMPONENT);
         let lock = json!({
             "spin_lock_version": 0,
             "metadata": {"name": name, "trigger": {"type": "http"}, "triggers": {}},
@@ -178,6 +190,19 @@ fn at(path: &Path) -> ContentRef {
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf, crate::error::Error> {
     path.canonicalize().map_err(|error| crate::error::Error::io("find", path, error))
+}
+
+/// Refuses the only layer of an artifact that is something else, such as that of a container.
+async fn check_package(digest: &Digest, layer: &Path) -> Result<(), crate::error::Error> {
+    let (digest, layer) = (*digest, layer.to_owned());
+    blocking(move || {
+        if wasm::kind(&layer).map_err(|error| crate::error::Error::io("read", &layer, error))?.is_some() {
+            return Ok(());
+        }
+        let expected = "a Spin application, or a package of one layer of WebAssembly";
+        Err(ParseError::new("artifact", &format!("with the layer {digest}"), expected).into())
+    })
+    .await
 }
 
 /// Returns each dependency with its role.
@@ -251,6 +276,9 @@ fn check_chaining(component: &LockedComponent, kept: &BTreeSet<String>) -> Resul
     }
     Ok(())
 }
+
+/// What Spin calls the component of an application that is one file.
+const COMPONENT: &str = "http-trigger1-component";
 
 /// What the origin of an application from a registry begins with.
 const OCI_ORIGIN: &str = "vnd.fermyon.origin-oci:";

@@ -49,9 +49,7 @@ pub(super) fn inspect(owner: Owner<'_>, path: &Path) -> Result<(WasmKind, Option
         }
         Err(error) => return Err(failed(error)),
     }
-    let mut header = Vec::with_capacity(HEADER as usize);
-    File::open(path).and_then(|file| file.take(HEADER).read_to_end(&mut header)).map_err(failed)?;
-    match classify(&header) {
+    match classify(&header(path).map_err(failed)?) {
         Ok(kind) => Ok((kind, None)),
         Err(_) if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wat")) => {
             let made = assemble(path).map_err(failed)?.map_err(&refuse)?;
@@ -60,6 +58,17 @@ pub(super) fn inspect(owner: Owner<'_>, path: &Path) -> Result<(WasmKind, Option
         }
         Err(found) => Err(refuse(found)),
     }
+}
+
+/// Says what the file is; `None` where it is no WebAssembly.
+pub(super) fn kind(path: &Path) -> Result<Option<WasmKind>, io::Error> {
+    Ok(classify(&header(path)?).ok())
+}
+
+fn header(path: &Path) -> Result<Vec<u8>, io::Error> {
+    let mut header = Vec::with_capacity(HEADER as usize);
+    File::open(path)?.take(HEADER).read_to_end(&mut header)?;
+    Ok(header)
 }
 
 /// Assembles the text in a file.
