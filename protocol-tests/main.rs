@@ -63,6 +63,8 @@ mod manifests;
 mod pack;
 /// From the cache to a directory that a host can run; what is hostile in it.
 mod prepare;
+/// Artifacts of other people: indexes, lies, breaks, and what is no application.
+mod reading;
 /// The embedded registry, request by request.
 mod serve;
 /// Registries that refuse what they may refuse, and the checks that do not mind.

@@ -20,7 +20,8 @@ impl Plan {
     /// Finds out what has to move.
     ///
     /// With `platforms` an index at the root stands for its first child that serves one of them, the first platform
-    /// preferred; without, the whole index is meant.
+    /// preferred; where none does, for the only child that says nothing about platforms. Without, the whole index is
+    /// meant.
     ///
     /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. A source
     /// that [counts what is read](Source::counts_reads) is asked what `id` names, and for the manifest only where the
@@ -57,12 +58,14 @@ impl Plan {
         let mut root = from.manifest(&exact).await?;
         let mut index = None;
         if let Some(whole) = root.index().filter(|_| !platforms.is_empty()) {
-            let child = select(whole, id, platforms)?.digest;
+            let child = bare(select(whole, id, platforms)?);
             index = Some(root);
-            root = from.manifest(&Identifier::Digest(child)).await?;
+            if tag.is_none() && to.exists(&child).await? {
+                return Ok(Self { index, ..Self::nothing(child) });
+            }
+            root = from.manifest(&Identifier::Digest(child.digest)).await?;
         }
-        let mut plan =
-            Self { index: index.filter(|_| from.counts_reads()), ..Self::nothing(root.descriptor().clone()) };
+        let mut plan = Self { index, ..Self::nothing(root.descriptor().clone()) };
         if let Some(tag) = tag
             && to.tagged(tag).await? == Some(root.digest())
         {
@@ -156,7 +159,7 @@ impl Plan {
         self.tagging.as_ref()
     }
 
-    /// Returns the index that the root was taken out of, where asking for it again costs something.
+    /// Returns the index that the root was taken out of.
     pub(super) fn index(&self) -> Option<&Manifest> {
         self.index.as_ref()
     }
@@ -173,22 +176,33 @@ fn bare(child: &Descriptor) -> Descriptor {
 }
 
 fn select<'a>(index: &'a ImageIndex, id: &Identifier, platforms: &[Platform]) -> Result<&'a Descriptor, Error> {
-    platforms.iter().find_map(|platform| index.select(platform)).ok_or_else(|| {
-        let list = |platforms: &mut dyn Iterator<Item = String>| {
-            let names: Vec<String> = platforms.take(SHOWN_PLATFORMS).collect();
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        };
-        let wanted = list(&mut platforms.iter().map(Platform::to_string));
-        let there =
-            list(&mut index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::to_string));
-        let what = format!("a manifest for {wanted} (the index `{id}` serves {there})");
-        Error::NotFound(Box::new(Missing {
-            what,
-            place: Place::Unknown,
-            errors: Vec::new(),
-            details: Details::default(),
-        }))
-    })
+    if let Some(child) = platforms.iter().find_map(|platform| index.select(platform)) {
+        let platform = child.platform.as_ref().map(Platform::to_string).unwrap_or_default();
+        tracing::debug!(digest = %child.digest, %platform, "of the index this is the manifest for us");
+        return Ok(child);
+    }
+    let mut unsaid = index.manifests.iter().filter(|child| child.platform.is_none());
+    match (unsaid.next(), unsaid.count()) {
+        (Some(child), 0) => {
+            tracing::debug!(digest = %child.digest, "of the index only this manifest is for no platform in particular");
+            Ok(child)
+        }
+        (_, more) => Err(none_fits(index, id, platforms, more)),
+    }
+}
+
+/// Says what an index has instead of what is wanted; of its children, `unsaid` and one more, if there are any, say nothing.
+fn none_fits(index: &ImageIndex, id: &Identifier, platforms: &[Platform], unsaid: usize) -> Error {
+    let list = |platforms: &mut dyn Iterator<Item = String>| {
+        let names: Vec<String> = platforms.take(SHOWN_PLATFORMS).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let wanted = list(&mut platforms.iter().map(Platform::to_string));
+    let there = list(&mut index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::to_string));
+    let unsaid = if unsaid > 0 { format!(", and {} that name no platform", unsaid + 1) } else { String::new() };
+    let what = format!("a manifest for {wanted} (the index `{id}` serves {there}{unsaid})");
+    let (place, errors, details) = (Place::Unknown, Vec::new(), Details::default());
+    Error::NotFound(Box::new(Missing { what, place, errors, details }))
 }
 
 /// What a walk leaves out.
@@ -379,6 +393,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_index_of_one_manifest_for_no_platform_stands_for_it() {
+        let mut from = Shelf::default();
+        let (one, two) = (from.image(&["x"]), from.image(&["y"]));
+        let (alone, both) = (from.index(&[one]), from.index(&[one, two]));
+        let platforms = [Platform::new("wasip1", "wasm")];
+        let build =
+            async |root: Digest, to: &Shelf| Plan::build(&from, &Identifier::Digest(root), &platforms, to, None).await;
+        assert_eq!(build(alone, &Shelf::default()).await.expect("a plan").root().digest, one);
+        let error = build(both, &Shelf::default()).await.expect_err("which one?");
+        assert!(error.to_string().contains("serves none, and 2 that name no platform"), "{error}");
+        // Where it is there already, the index is all that is read.
+        from.read.store(0, Ordering::Relaxed);
+        let plan = build(alone, &Shelf { there: vec![one], ..Shelf::default() }).await.expect("a plan");
+        assert_eq!((plan.root().digest, plan.index().map(Manifest::digest)), (one, Some(alone)));
+        assert_eq!(from.read.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
     async fn where_reads_are_counted_only_what_is_missing_is_read() {
         let mut from = Shelf { counts: true, ..Shelf::default() };
         let image = from.image(&["x"]);
@@ -414,8 +446,8 @@ mod tests {
         let platforms = [Platform::new("wasip1", "wasm")];
         for (there, noted, reads, to_note) in [
             (vec![], None, 2, true),
-            (vec![image], None, 2, true),
-            (vec![image], Some(other), 2, true),
+            (vec![image], None, 1, true),
+            (vec![image], Some(other), 1, true),
             (vec![], Some(root), 2, true),
             (vec![image], Some(root), 0, false),
         ] {

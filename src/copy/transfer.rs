@@ -70,8 +70,8 @@ pub struct Summary {
 /// **Requests** of a push of `n` blobs to a repository: nothing changed 1; the same content under a new tag 3; cold
 /// `2 + 3n + 1`. Where a registry then says that it lacks a blob which it seemed to have, two for each such blob and one
 /// for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`, one more from Docker Hub,
-/// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there and the
-/// target has [noted](Target::note_index) the index.
+/// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there (and, from
+/// Docker Hub, the target has [noted](Target::note_index) the index).
 ///
 /// # Errors
 ///

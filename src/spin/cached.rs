@@ -20,7 +20,7 @@ use crate::store::{self, blocking};
 /// Layers go where their media types belong; archives are unpacked beside. The lock file (of old artifacts and of
 /// packages: the config) is kept in memory until the manifest comes, and then written as `config.json`, together with
 /// the manifest's exact bytes as `manifest.json`. An index that the manifest was taken out of is noted beside them as
-/// `index.json` where asking for it again would count.
+/// `index.json`, so that its digest names what is here without a registry.
 #[derive(Clone, Debug)]
 pub struct CachedApplication {
     cache: Cache,
@@ -225,6 +225,9 @@ impl Target for CachedApplication {
     /// Keeps the last one, as `index.json`, which Spin does not look at.
     async fn note_index(&self, index: &Manifest) -> Result<(), Error> {
         let (path, bytes) = (self.index_path(), index.bytes().clone());
+        if self.noted_index(index.descriptor()).await?.is_some() {
+            return Ok(());
+        }
         let lock = self.cache.lock_manifests().await?;
         blocking(move || {
             let _lock = lock;
@@ -278,19 +281,21 @@ impl CachedApplication {
         if Digest::of_with(wanted.digest.algorithm(), &bytes) != wanted.digest {
             return Ok(false);
         }
-        let manifest = Manifest::parse_named(bytes.into(), Some(wanted.media_type.clone()), wanted.digest)?;
-        let Some(image) = manifest.image() else { return Ok(false) };
-        Ok(is_file_of(&self.config_path(), document(image))? && self.files(&manifest)?.is_some())
+        // An index may call its child by another type than the child does.
+        let manifest = Manifest::parse_named(bytes.into(), Some(wanted.media_type.clone()), wanted.digest).ok();
+        let Some((manifest, image)) = manifest.as_ref().and_then(|manifest| Some((manifest, manifest.image()?))) else {
+            return Ok(false);
+        };
+        Ok(is_file_of(&self.config_path(), document(image))? && self.files(manifest)?.is_some())
     }
 
     fn find_missing(&self, wanted: Option<Digest>) -> Result<Option<Vec<Digest>>, Error> {
         let Some(bytes) = disk::read_small(&self.manifest_path(), Manifest::MAX_READ)? else { return Ok(None) };
-        if let Some(wanted) = wanted {
-            let is_wanted = |bytes: &[u8]| Digest::of_with(wanted.algorithm(), bytes) == wanted;
-            let index = disk::read_small(&self.index_path(), Manifest::MAX_READ)?;
-            if !is_wanted(&bytes) && !index.is_some_and(|index| is_wanted(&index)) {
-                return Ok(None);
-            }
+        if let Some(wanted) = wanted
+            && Digest::of_with(wanted.algorithm(), &bytes) != wanted
+            && !self.is_out_of(&wanted, &bytes)?
+        {
+            return Ok(None);
         }
         let manifest = Manifest::parse(bytes, None)?;
         let Some(image) = manifest.image() else { return Ok(None) };
@@ -305,6 +310,18 @@ impl CachedApplication {
             }
         }
         Ok(Some(missing))
+    }
+
+    /// Says whether the index that was noted last is `wanted` and has this manifest: the tag may have been pulled again
+    /// since, and stand for something else.
+    fn is_out_of(&self, wanted: &Digest, manifest: &[u8]) -> Result<bool, Error> {
+        let Some(bytes) = disk::read_small(&self.index_path(), Manifest::MAX_READ)? else { return Ok(false) };
+        if Digest::of_with(wanted.algorithm(), &bytes) != *wanted {
+            return Ok(false);
+        }
+        let index = Manifest::parse_named(bytes.into(), None, *wanted)?;
+        let is_this = |child: &Descriptor| Digest::of_with(child.digest.algorithm(), manifest) == child.digest;
+        Ok(index.manifests().any(is_this))
     }
 
     /// Returns the files of all layers, and what was unpacked from them; `None` where one is missing.
