@@ -256,6 +256,48 @@ async fn too_many_components_are_said_to_be_too_many() {
     assert_eq!(error.to_string(), "the application needs 501 layers, and registries take 500");
 }
 
+/// 499 layers of content and the lock file are what registries take; one more, and files travel together.
+#[tokio::test]
+async fn the_last_file_too_many_makes_an_archive() {
+    for (files, layers, archives) in [(498, 500, 0), (499, 3, 1)] {
+        let dir = app(&component("files = [{ source = \"assets\", destination = \"/\" }]"));
+        for number in 0..files {
+            write(&dir, &format!("assets/{number}"), &format!("{number:0>200}"));
+        }
+        // Small and repeated content needs no layer.
+        write(&dir, "assets/small", "small");
+        write(&dir, "assets/again", &format!("{:0>200}", 0));
+        let app = load(dir.path(), &LoadOptions::default()).await.expect("it loads");
+        let package = pack(&app, &PackOptions::default()).await.expect("it packs");
+        let image = package.manifest().image().expect("an image manifest");
+        let packed = image.layers.iter().filter(|layer| layer.media_type == media::ARCHIVE).count();
+        assert_eq!((image.layers.len(), packed), (layers, archives), "{files}");
+        assert_eq!(package.lock_file().components[0].files.len(), files + 2);
+    }
+}
+
+#[tokio::test]
+async fn what_components_share_travels_once_and_first_come_first() {
+    let rest = "[trigger]\n[component.b]\nsource = \"one.wasm\"\nfiles = [\"x\", \"y\"]\n\
+                [component.a]\nsource = \"one.wasm\"\nfiles = [\"w\", \"y\"]\n\
+                [component.c]\nsource = \"two.wasm\"\nfiles = [\"x\", \"z\"]\n";
+    let dir = app(rest);
+    for (name, tail) in [("one.wasm", 1), ("two.wasm", 2)] {
+        let wasm = [&b"\0asm\x0d\0\x01\0"[..], &[tail; 200]].concat();
+        fs::write(dir.path().join(name), wasm).expect("written");
+    }
+    for (name, text) in [("w", "x"), ("x", "x"), ("y", "y"), ("z", "z")] {
+        write(&dir, name, &text.repeat(200));
+    }
+    let app = load(dir.path(), &LoadOptions::default()).await.expect("it loads");
+    let package = pack(&app, &PackOptions::default()).await.expect("it packs");
+    let layers = &package.manifest().image().expect("an image manifest").layers;
+    let digest = |path: &str| spinreg::Digest::of(&fs::read(dir.path().join(path)).expect("written"));
+    let expected: Vec<_> = ["one.wasm", "x", "y", "two.wasm", "z"].map(digest).to_vec();
+    assert_eq!(layers[..5].iter().map(|layer| layer.digest).collect::<Vec<_>>(), expected);
+    assert_eq!(layers.len(), 6);
+}
+
 #[tokio::test]
 async fn profiles_are_applied_recorded_and_checked() {
     let golden = fixtures().join("spin/apps/static-site");
