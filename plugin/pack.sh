@@ -15,7 +15,9 @@ fi
 program=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
 mkdir -p "$2"
 directory=$(cd "$2" && pwd -P)
-url=${3-file://$directory}
+# What a path may have and a URL may not, or not as itself; `"` and `\` would end the text of the manifest, too.
+escaped=$(printf '%s' "$directory" | sed 's/%/%25/g; s/ /%20/g; s/"/%22/g; s/#/%23/g; s/?/%3F/g; s/\\/%5C/g')
+url=${3-file://$escaped}
 
 version=$("$program" --version)
 version=${version#spinreg }
