@@ -49,6 +49,8 @@ mod upload;
 mod build;
 /// Spin's cache: filled as Spin fills it, read as Spin left it.
 mod cache;
+/// The cache, looked after: damage, and what nobody needs.
+mod cache_care;
 /// Composition: what fits together, what a dependency is denied, and what is refused.
 mod compose;
 /// Judging registries: the official steps on ours, and on some that misbehave.

@@ -111,6 +111,9 @@ pub(crate) enum Problem {
     /// The registry that was judged.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// Content of the cache.
+    #[error("files in the cache that are not what their names say: {0}")]
+    Damaged(usize),
     /// Neither pull nor push is permitted.
     #[error("`{0}` may neither be pulled from nor pushed to")]
     Forbidden(Box<Reference>),
@@ -197,6 +200,10 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         Problem::Unfit(unfit) => (unfit.hint(), unfit.exit()),
         Problem::Forbidden(reference) => {
             (Some(format!("log in with `spinreg login {}`", reference.registry())), Exit::NotPermitted)
+        }
+        Problem::Damaged(_) => {
+            let hint = "`spinreg cache verify --remove` removes them, and the next pull fetches them again";
+            (Some(hint.to_owned()), Exit::Integrity)
         }
         Problem::Interrupted => (None, Exit::Interrupted),
         Problem::Ended(ended) => (None, Exit::Passed(ended.code())),

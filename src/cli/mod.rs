@@ -7,6 +7,7 @@
 mod app_source;
 mod auth;
 mod build;
+mod cache;
 mod certificates;
 mod config;
 mod conformance;
@@ -46,6 +47,7 @@ use std::error::Error as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::auth::Auth;
+use self::cache::CacheFamily;
 use self::conformance::Conformance;
 use self::context::Context;
 use self::doctor::Doctor;
@@ -79,6 +81,7 @@ enum Command {
     Up(Box<Up>),
     Prepare(Box<Prepare>),
     Auth(Auth),
+    Cache(CacheFamily),
     Serve(ServeFamily),
     Conformance(Box<Conformance>),
     Doctor(Box<Doctor>),
@@ -136,6 +139,7 @@ impl Cli {
                 Command::Up(command) => command.run(&context).await,
                 Command::Prepare(command) => command.run(&context).await,
                 Command::Auth(command) => command.run(&context).await,
+                Command::Cache(command) => command.run(&context).await,
                 Command::Serve(command) => command.run(&context).await,
                 Command::Conformance(command) => command.run(&context).await,
                 Command::Doctor(command) => command.run(&context).await,
@@ -158,6 +162,7 @@ impl Command {
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
+            Self::Cache(_) => Invocation::Local,
             Self::Serve(_) => Invocation::Serve,
             Self::Conformance(_) => Invocation::Conformance,
             Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),

@@ -197,6 +197,18 @@ impl Cache {
         Ok(Some(unpacked))
     }
 
+    /// Returns what has come out of an archive, whether it is still here or not; nothing where that is not known. Blocks.
+    pub(super) fn unpacked_from(&self, archive: &Digest) -> Result<Vec<Digest>, Error> {
+        let text = disk::read_small(&self.marker(archive), MAX_MARKER)?;
+        let unpacked = text.and_then(|text| parse(&text)).unwrap_or_default();
+        Ok(unpacked.into_iter().map(|(digest, _)| digest).collect())
+    }
+
+    /// Forgets what has come out of an archive. Blocks.
+    pub(super) fn forget_unpacked(&self, archive: &Digest) -> Result<(), Error> {
+        disk::remove_if_present(&self.marker(archive))
+    }
+
     fn marker(&self, archive: &Digest) -> PathBuf {
         self.root.join(PRIVATE).join("unpacked").join(format!("{}-{}", archive.algorithm(), archive.hex()))
     }

@@ -8,6 +8,7 @@ mod app_manifest;
 mod archive;
 mod build;
 mod cache;
+mod cache_care;
 mod cached;
 pub mod compose;
 mod composed;
@@ -50,6 +51,7 @@ mod wasm;
 
 pub use build::{ComponentBuild, Stale};
 pub use cache::Cache;
+pub use cache_care::Verified;
 pub use cached::{CachedApplication, Document};
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};

@@ -38,7 +38,7 @@ pub enum Action {
 
 impl Shelf {
     /// Removes the partials that nobody has written to for longer than `age` and that nobody holds now. Blocks.
-    pub(super) fn sweep(&self, age: Duration, action: Action) -> Result<Count, Error> {
+    pub(crate) fn sweep(&self, age: Duration, action: Action) -> Result<Count, Error> {
         let mut swept = Count::default();
         for entry in entries(self.partials())? {
             let path = entry.path();
