@@ -11,10 +11,12 @@ use spinreg::registry::Repository;
 use spinreg::spin::{Cache, LockedApp, Runnable, media};
 
 use crate::cache::{Artifact, archive, reference, root, tree};
+use crate::load;
 use crate::support::cli::Cli;
 use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
 use crate::support::repository::plain;
+use crate::support::scenario::push;
 use crate::support::script::Script;
 
 const WASM: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -268,5 +270,30 @@ async fn what_is_no_application_is_said_to_be_none() {
         let complaint = cli.run(["prepare", "--to", "out", &publisher.reference(&format!(":{tag}"))]).await.failure(1);
         assert!(complaint.contains(" a Spin ") && complaint.contains("hint: "), "{tag}: {complaint}");
         assert!(!cli.path("work/out").exists(), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_every_size_make_the_round_trip() {
+    let registry = Embedded::start().await;
+    let dir = load::app(&load::component("files = [{ source = \"assets\", destination = \"/\" }]"));
+    let assets = dir.path().join("assets");
+    fs::create_dir_all(assets.join("nothing/in/it")).expect("a directory");
+    fs::create_dir_all(assets.join("a b/.hidden")).expect("a directory");
+    // Inline and not, in one piece and in more than one.
+    for size in [0, 1, 128, 129, 4 << 20, (4 << 20) + 1] {
+        for place in ["", "a b/", "a b/.hidden/ü"] {
+            let content: Vec<u8> = (0_u8..251).cycle().take(size).collect();
+            fs::write(assets.join(format!("{place}{size}")), content).expect("a file");
+        }
+    }
+    let reference = registry.reference("app:v1");
+    for archives in ["", "1"] {
+        let cli = Cli::new().env("SPIN_OCI_ARCHIVE_LAYERS", archives);
+        push(&cli, dir.path().to_str().expect("UTF-8"), &reference, &[]).await;
+        cli.run(["prepare", "--to", "out", &reference]).await.success();
+        let out = cli.path("work/out/assets/c");
+        assert!(tree(&out) == tree(&assets), "{:?}", tree(&out).keys());
+        assert!(!out.join("nothing").exists(), "what is empty does not travel");
     }
 }
