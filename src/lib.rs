@@ -62,6 +62,7 @@
 //! | blobs at a time | 16, a quarter of them larger than 4 MiB | many small ones wait for answers, few large ones fill the line |
 //! | requests at a time for each origin | 16 down, 16 up, and 1 kept for small ones | a manifest never queues behind gigabytes |
 //! | archive layer | 100 000 entries, 8 GiB unpacked | a hostile one ends |
+//! | copies that repeat what other files of an application have | 8 GiB | a lock file of a few lines fills no disk |
 //! | component that is composed | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
 //! | lock file of an application | 64 MiB | the largest known have 100 KiB |
 //! | upload session of `serve` that nobody writes to | 24 h | a push that breaks on Friday goes on the same day, or never |
@@ -71,6 +72,8 @@
 //! | `serve`: headers of a request, silence of a peer | 60 s, 120 s | a slow line is no silence |
 //! | `serve`: a token | 5 min, 32 scopes | a push is over by then, or gets another one |
 //! | `serve`: the work of a password | cost 15 at most, 64 in the queue | the last of them waits some seconds |
+//! | triggers that are to end because another one has failed | 5 s | longer than a server needs to answer, shorter than people wait |
+//! | content of the cache that nobody needs | 30 days old before `cache prune` takes it | it may be fetched by its URL, and needed again |
 //! | credential helper | 5 s | a helper that waits for a person who is not there |
 
 pub mod content;
