@@ -1,6 +1,9 @@
 //! The same promises against programs that we did not write. `protocol-tests/peers.tsv` pins them; a missing one is a
 //! failure.
 
+/// One file of WebAssembly by itself, read and written by others.
+#[path = "interop/artifact.rs"]
+mod artifact;
 /// What the tool starts, as the system sees it.
 #[cfg(target_os = "linux")]
 #[path = "interop/children.rs"]

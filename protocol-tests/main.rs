@@ -44,6 +44,8 @@ mod tags;
 /// Uploads: plans carried out against registries that play by other rules.
 mod upload;
 
+/// One file of WebAssembly, pushed by itself.
+mod artifact;
 /// Build commands: run, failed, forgotten.
 #[cfg(unix)]
 mod build;

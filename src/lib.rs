@@ -63,7 +63,7 @@
 //! | requests at a time for each origin | 16 down, 16 up, and 1 kept for small ones | a manifest never queues behind gigabytes |
 //! | archive layer | 100 000 entries, 8 GiB unpacked | a hostile one ends |
 //! | copies that repeat what other files of an application have | 8 GiB | a lock file of a few lines fills no disk |
-//! | component that is composed | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
+//! | component that is composed, or pushed by itself | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
 //! | lock file of an application | 64 MiB | the largest known have 100 KiB |
 //! | upload session of `serve` that nobody writes to | 24 h | a push that breaks on Friday goes on the same day, or never |
 //! | what collecting garbage leaves alone | 24 h old | longer than a push takes: its manifest comes last |

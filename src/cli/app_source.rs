@@ -79,8 +79,13 @@ impl AppSource {
 }
 
 fn of_path(path: &Path) -> AppSource {
-    let is_wasm = ["wasm", "wat"].iter().any(|extension| path.extension() == Some(OsStr::new(extension)));
-    if is_wasm && !path.is_dir() { AppSource::Component(path.to_owned()) } else { AppSource::Manifest(path.to_owned()) }
+    if is_wasm(path) { AppSource::Component(path.to_owned()) } else { AppSource::Manifest(path.to_owned()) }
+}
+
+/// Says whether a path means WebAssembly, and no manifest.
+pub(super) fn is_wasm(path: &Path) -> bool {
+    let is_named = ["wasm", "wat"].iter().any(|extension| path.extension() == Some(OsStr::new(extension)));
+    is_named && !path.is_dir()
 }
 
 /// Parses a reference that people are likely to mean as one: `a/b` alone may as well be a path with a typing mistake.

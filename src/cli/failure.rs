@@ -269,6 +269,7 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
         spin::Error::Wasm(wasm) => match wasm.found {
             spin::Found::Nothing => {
                 let hint = match wasm.build.as_slice() {
+                    [] if wasm.component.is_none() => "correct the path, or build it first".to_owned(),
                     [] if wasm.dependency.is_some() => "build the dependency, or correct its `path`".to_owned(),
                     [] => "build the component, or correct its `source` in the manifest".to_owned(),
                     _ => "add `--build`, which runs the components' build commands first".to_owned(),
@@ -278,6 +279,9 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
             spin::Found::Mistake { .. } => (None, Exit::Failed),
             spin::Found::Text => {
                 (Some("let the name of the file end in `.wat`, or compile it".to_owned()), Exit::Failed)
+            }
+            _ if wasm.component.is_none() => {
+                (Some("name a component or a core module, or an application's `spin.toml`".to_owned()), Exit::Failed)
             }
             _ => (Some("a component's `source` has to name a compiled `.wasm` file".to_owned()), Exit::Failed),
         },

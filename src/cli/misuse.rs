@@ -49,6 +49,9 @@ pub(crate) enum Misuse {
     /// A word where only flags are.
     #[error("`{0}` is neither a flag nor the value of one")]
     Stray(String),
+    /// A flag for manifests beside something else.
+    #[error("`{0}` is for applications with a manifest, and a file of WebAssembly has none")]
+    NoManifest(&'static str),
     /// Directories that are not there.
     #[error("`--direct-mounts` is for applications on this disk, and this one is pulled")]
     DirectMounts,
@@ -132,6 +135,7 @@ impl Misuse {
                 "write `REGISTRY/NAME:TAG`, such as `ghcr.io/me/app:v1`, or `oci:DIRECTORY:TAG`; a path may begin with `./`"
             }
             Self::Stray(_) => "an application is named by `-f`, as in `spinreg up -f ghcr.io/me/app:v1`",
+            Self::NoManifest(_) => "leave it away, or name the `spin.toml` with `-f`",
             Self::DirectMounts => "leave it away",
             Self::NoSpin => {
                 "install Spin (https://spinframework.dev/install) or name it in `SPIN_BIN_PATH`; `spinreg prepare` needs none"

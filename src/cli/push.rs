@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::app_source;
 use super::build;
 use super::context::Context;
 use super::credentials::{self, variable};
@@ -15,13 +16,16 @@ use super::misuse::Misuse;
 use super::options::{self, Account, Annotation, Connection, Transfer};
 use super::output;
 use super::status::Status;
-use crate::content::Target as _;
+use crate::auth::Given;
+use crate::content::{Source, Target as _};
 use crate::copy::copy;
 use crate::error::Error;
-use crate::model::{Location, ParseError};
-use crate::spin::{self, Application, Archives, Composition, Created, LoadOptions, Outside, PackOptions, Stale};
+use crate::model::{Identifier, Location, ParseError, Tag};
+use crate::spin::{
+    self, Application, Archives, ArtifactOptions, Composition, Created, LoadOptions, Outside, PackOptions, Stale,
+};
 
-/// Push a Spin application to a registry.
+/// Push a Spin application, or one WebAssembly component, to a registry.
 ///
 /// The same application gives the same digest on every computer, and an unchanged one costs a single request. With
 /// `--quiet` the result is `REFERENCE@DIGEST`.
@@ -31,7 +35,8 @@ pub(crate) struct Push {
     /// Where to: `REGISTRY/NAME[:TAG]`, or `oci:DIRECTORY[:TAG]` for an OCI image layout; the tag `latest` if none is named.
     reference: Location,
 
-    /// The application: a `spin.toml`, or a directory with one [default: `spin.toml` here or in a directory above].
+    /// The application: a `spin.toml`, or a directory with one; or a `.wasm` or `.wat` file, which becomes a package by
+    /// itself, as wkg makes them [default: `spin.toml` here or in a directory above].
     #[arg(short = 'f', long = "from", alias = "file", value_name = "FILE_OR_DIR")]
     from: Option<PathBuf>,
 
@@ -102,10 +107,27 @@ impl Push {
             Some(created) => Some(created),
             None => created_from(variable("SOURCE_DATE_EPOCH")?)?,
         };
+        let annotations = options::annotations(annotations);
+        let given = credentials::given(&account, &reference)?;
+        let sending = Sending { reference, tag, given, transfer, connection };
+        let mut interrupts = Interrupts::listen()?;
+        if let Some(path) = from.as_deref().filter(|path| app_source::is_wasm(path)) {
+            for (flag, is_given) in [("--build", build), ("--profile", profile.is_some())] {
+                if is_given {
+                    return Err(Misuse::NoManifest(flag).into());
+                }
+            }
+            let options = ArtifactOptions { annotations, created, ..ArtifactOptions::default() };
+            let artifact = tokio::select! {
+                artifact = spin::pack_component(path, &options) => artifact?,
+                () = interrupts.next() => return Err(Problem::Interrupted),
+            };
+            let status = sending.begin(context);
+            return sending.send(&artifact, &artifact.identifier(), &status, &mut interrupts, context).await;
+        }
+
         let archives = if is_set("SPIN_OCI_ARCHIVE_LAYERS")? { Archives::Always } else { Archives::WhenNeeded };
         let build = build || is_set("SPIN_ALWAYS_BUILD")?;
-        let given = credentials::given(&account, &reference)?;
-        let mut interrupts = Interrupts::listen()?;
         let manifest = manifest(from)?;
         let outside = if allow_outside_sources { Outside::Allowed } else { Outside::Refused };
         let options = LoadOptions { profile, outside, ..LoadOptions::default() };
@@ -115,25 +137,51 @@ impl Push {
         }
         let app = spin::load(&manifest, &options).await?;
         // Only now there is something to push.
-        let status = Arc::new(Status::begin(context.voice, ("pushing", "pushed"), reference.to_string()));
+        let status = sending.begin(context);
         app.warnings().iter().for_each(|warning| status.warn(&warning.to_string()));
         if !build && let Some(stale) = app.stale().await {
             status.warn(&warning(&stale, &app));
         }
         app.other_build().await.iter().for_each(|other| status.warn(&build::warning(other)));
-        let annotations = options::annotations(annotations);
         let composition = if compose { Composition::Composed } else { Composition::Layers };
         let options = PackOptions { annotations, created, archives, composition, ..PackOptions::default() };
         let package = tokio::select! {
             package = spin::pack(&app, &options) => package?,
             () = interrupts.next() => return Err(Problem::Interrupted),
         };
+        sending.send(&package, &package.identifier(), &status, &mut interrupts, context).await
+    }
+}
 
-        let target = endpoint::open(&reference, Purpose::Push, given, &connection, &status).await?;
-        let options = transfer.options(&status);
-        let id = package.identifier();
+/// Where something goes, and how it gets there.
+struct Sending {
+    reference: Location,
+    tag: Tag,
+    given: Option<Given>,
+    transfer: Transfer,
+    connection: Connection,
+}
+
+impl Sending {
+    /// Begins to tell how it goes.
+    fn begin(&self, context: &Context) -> Arc<Status> {
+        Arc::new(Status::begin(context.voice, ("pushing", "pushed"), self.reference.to_string()))
+    }
+
+    /// Sends what was packed, and prints what became of it.
+    async fn send(
+        self,
+        package: &impl Source,
+        id: &Identifier,
+        status: &Arc<Status>,
+        interrupts: &mut Interrupts,
+        context: &Context,
+    ) -> Result<(), Problem> {
+        let Self { reference, tag, given, transfer, connection } = self;
+        let target = endpoint::open(&reference, Purpose::Push, given, &connection, status).await?;
+        let options = transfer.options(status);
         let summary = tokio::select! {
-            summary = copy(&package, &id, &target, Some(&tag), &options) => summary?,
+            summary = copy(package, id, &target, Some(&tag), &options) => summary?,
             () = interrupts.next() => {
                 // Upload sessions that nobody ends stay with the registry for days.
                 target.tidy().await;
@@ -225,6 +273,7 @@ Examples:
   spinreg push ghcr.io/me/app:v1
   spinreg push --build ghcr.io/me/app:v1
   spinreg push -f app/spin.toml --annotation team=web ghcr.io/me/app:v1
+  spinreg push -f component.wasm ghcr.io/me/component:1.0.0
   spinreg push oci:out:v1             (into a directory, for other tools)";
 
 #[cfg(test)]

@@ -317,8 +317,8 @@ impl fmt::Display for Mount {
 /// A component's file that is not there, or is no WebAssembly.
 #[derive(Debug, thiserror::Error)]
 pub struct Wasm {
-    /// The component.
-    pub component: String,
+    /// The component; none where the file is no part of an application.
+    pub component: Option<String>,
     /// The dependency of it whose file it is; none where it is its own.
     pub dependency: Option<String>,
     /// The file.
@@ -346,6 +346,11 @@ pub enum Found {
     /// WebAssembly as text, where it cannot be assembled: in a file whose name does not end in `.wat`, or without the
     /// feature `compose`.
     Text,
+    /// A file that begins like WebAssembly, and goes on otherwise.
+    Invalid {
+        /// What is wrong, as the reader says it.
+        said: String,
+    },
     /// WebAssembly as text that has a mistake.
     Mistake {
         /// The place in it, where it is one place.
@@ -361,36 +366,37 @@ impl fmt::Display for Wasm {
         let owner = Owner(self);
         let path = path.display();
         match found {
-            Found::Nothing => write!(f, "the file `{path}` of {owner} does not exist")?,
-            Found::NoFile => write!(f, "`{path}` of {owner} is not a file")?,
+            Found::Nothing => write!(f, "the file `{path}`{owner} does not exist")?,
+            Found::NoFile => write!(f, "`{path}`{owner} is not a file")?,
             Found::Bytes(bytes) if bytes.is_empty() => {
-                write!(f, "`{path}` of {owner} is empty, not WebAssembly")?;
+                write!(f, "`{path}`{owner} is empty, not WebAssembly")?;
             }
             Found::Bytes(bytes) => {
-                write!(f, "`{path}` of {owner} is not WebAssembly: it begins with")?;
+                write!(f, "`{path}`{owner} is not WebAssembly: it begins with")?;
                 for byte in bytes {
                     write!(f, " {byte:02x}")?;
                 }
             }
             Found::Version(version) => {
-                write!(f, "`{path}` of {owner} is WebAssembly of an unknown version:")?;
+                write!(f, "`{path}`{owner} is WebAssembly of an unknown version:")?;
                 for byte in version {
                     write!(f, " {byte:02x}")?;
                 }
             }
             Found::Text => {
-                write!(f, "`{path}` of {owner} is WebAssembly text, which is assembled ")?;
+                write!(f, "`{path}`{owner} is WebAssembly text, which is assembled ")?;
                 f.write_str("only from files whose names end in `.wat`")?;
                 if !cfg!(feature = "compose") {
                     f.write_str(", and only with the feature `compose`")?;
                 }
             }
+            Found::Invalid { said } => write!(f, "`{path}`{owner} is not valid WebAssembly: {}", excerpt(said))?,
             Found::Mistake { at, said } => {
                 write!(f, "`{path}")?;
                 if let Some(at) = at {
                     write!(f, ":{at}")?;
                 }
-                write!(f, "` of {owner} cannot be assembled: {}", excerpt(said))?;
+                write!(f, "`{owner} cannot be assembled: {}", excerpt(said))?;
             }
         }
         if *found == Found::Nothing && !build.is_empty() {
@@ -403,15 +409,15 @@ impl fmt::Display for Wasm {
     }
 }
 
-/// Whose file it is.
+/// "of the component `site`", or nothing where nobody owns the file.
 struct Owner<'a>(&'a Wasm);
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(dependency) = &self.0.dependency {
-            write!(f, "the dependency `{}` of ", excerpt(dependency))?;
+            write!(f, " of the dependency `{}`", excerpt(dependency))?;
         }
-        write!(f, "the component `{}`", self.0.component)
+        self.0.component.as_ref().map_or(Ok(()), |component| write!(f, " of the component `{component}`"))
     }
 }
 

@@ -10,8 +10,10 @@ pub const DATA: MediaType = MediaType::constant("application/vnd.wasm.content.la
 pub const ARCHIVE: MediaType = MediaType::constant("application/vnd.wasm.content.bundle.v1.tar+gzip");
 /// The layer that is the lock file; in artifacts of Spin 1 and older, the config.
 pub const APPLICATION: MediaType = MediaType::constant("application/vnd.fermyon.spin.application.v1+config");
-/// A layer of a WebAssembly package that is no Spin application; read, never written.
+/// The layer of a WebAssembly package that is no Spin application.
 pub const PACKAGE_WASM: MediaType = MediaType::constant("application/wasm");
+/// The config of such a package.
+pub const PACKAGE_CONFIG: MediaType = MediaType::constant("application/vnd.wasm.config.v0+json");
 
 /// What the lock file calls every component's content.
 pub const WASM_CONTENT: &str = "application/wasm";

@@ -6,6 +6,8 @@
 
 mod app_manifest;
 mod archive;
+#[cfg(feature = "compose")]
+mod artifact;
 mod build;
 mod cache;
 mod cache_care;
@@ -49,6 +51,8 @@ mod variables;
 mod warning;
 mod wasm;
 
+#[cfg(feature = "compose")]
+pub use artifact::{Artifact, ArtifactOptions, pack_component};
 pub use build::{ComponentBuild, Stale};
 pub use cache::Cache;
 pub use cache_care::Verified;

@@ -32,32 +32,50 @@ pub(super) struct Owner<'a> {
 
 /// Looks at the file of a component: what it is, and what was assembled from it where it is text.
 pub(super) fn inspect(owner: Owner<'_>, path: &Path) -> Result<(WasmKind, Option<Bytes>), Error> {
-    let refuse = |found| {
-        let (component, dependency) = (owner.component.to_owned(), owner.dependency.map(str::to_owned));
+    look(path)?.map_err(|found| {
+        let (component, dependency) = (Some(owner.component.to_owned()), owner.dependency.map(str::to_owned));
         let (build, workdir) = match owner.build {
             Some(build) => (build.command.commands(), build.workdir.as_ref().map(|workdir| workdir.get_ref().clone())),
             None => (Vec::new(), None),
         };
         Error::Wasm(Box::new(Wasm { component, dependency, path: path.to_owned(), found, build, workdir }))
-    };
-    let failed = |error: io::Error| Error::from(crate::error::Error::io("read", path, error));
+    })
+}
+
+/// Looks at a file that belongs to no application.
+#[cfg(feature = "compose")]
+pub(super) fn inspect_alone(path: &Path) -> Result<(WasmKind, Option<Bytes>), Error> {
+    look(path)?.map_err(|found| alone(path, found))
+}
+
+/// Says what is wrong with a file that belongs to no application.
+#[cfg(feature = "compose")]
+pub(super) fn alone(path: &Path, found: Found) -> Error {
+    let path = path.to_owned();
+    Error::Wasm(Box::new(Wasm { component: None, dependency: None, path, found, build: Vec::new(), workdir: None }))
+}
+
+/// Looks at a file: what it is, and what was assembled from it where it is text; or what is there instead.
+fn look(path: &Path) -> Result<Result<(WasmKind, Option<Bytes>), Found>, crate::error::Error> {
+    let failed = |error: io::Error| crate::error::Error::io("read", path, error);
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => return Err(refuse(Found::NoFile)),
+        Ok(metadata) if !metadata.is_file() => return Ok(Err(Found::NoFile)),
         Ok(_) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Err(refuse(Found::Nothing));
+            return Ok(Err(Found::Nothing));
         }
         Err(error) => return Err(failed(error)),
     }
-    match classify(&header(path).map_err(failed)?) {
+    Ok(match classify(&header(path).map_err(failed)?) {
         Ok(kind) => Ok((kind, None)),
         Err(_) if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wat")) => {
-            let made = assemble(path).map_err(failed)?.map_err(&refuse)?;
-            let kind = classify(&made[..made.len().min(HEADER as usize)]).map_err(refuse)?;
-            Ok((kind, Some(made.into())))
+            assemble(path).map_err(failed)?.and_then(|made| {
+                let kind = classify(&made[..made.len().min(HEADER as usize)])?;
+                Ok((kind, Some(made.into())))
+            })
         }
-        Err(found) => Err(refuse(found)),
-    }
+        Err(found) => Err(found),
+    })
 }
 
 /// Says what the file is; `None` where it is no WebAssembly.

@@ -83,8 +83,14 @@ fn misuse(misuse: Misuse) -> Problem {
 
 fn wasm(found: spin::Found, build: &[&str]) -> Problem {
     let build = build.iter().map(|command| (*command).to_owned()).collect();
-    let wasm =
-        spin::Wasm { component: "site".into(), dependency: None, path: "app.wasm".into(), found, build, workdir: None };
+    let wasm = spin::Wasm {
+        component: Some("site".into()),
+        dependency: None,
+        path: "app.wasm".into(),
+        found,
+        build,
+        workdir: None,
+    };
     Problem::Spin(spin::Error::Wasm(Box::new(wasm)))
 }
 

@@ -182,6 +182,15 @@ impl StdError for ComposeError {
 }
 
 impl Discord {
+    /// Says what is wrong with bytes that are not to be composed with anything.
+    #[cfg(feature = "compose")]
+    pub(in super::super) fn reason(&self) -> String {
+        match self {
+            Self::Unreadable { reason } => reason.to_string(),
+            other => format!("it {}", Said(other, "")),
+        }
+    }
+
     /// Blames a component, or a dependency of it.
     #[cfg(feature = "compose")]
     pub(super) fn of(self, component: &str, dependency: Option<&str>) -> ComposeError {

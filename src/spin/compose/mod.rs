@@ -32,10 +32,14 @@ mod release;
 mod scan;
 #[cfg(feature = "compose")]
 mod stack;
+#[cfg(feature = "compose")]
+mod surface;
 
 pub use error::{ComposeError, Discord};
 #[cfg(feature = "compose")]
 pub use graph::{Dependency, Middleware, chain, compose};
+#[cfg(feature = "compose")]
+pub(super) use surface::Surface;
 
 /// How long a component may be that is composed, in bytes: JavaScript and Python ones have some 40 MB.
 pub const MAX_BYTES: usize = 256 << 20;

@@ -1,7 +1,8 @@
 //! The first look at foreign WebAssembly: is it a component, is it valid, is it of a size to deal with?
 
 use wasmparser::{
-    ComponentType, ComponentTypeDeclaration, InstanceTypeDeclaration, Parser, Payload, Validator, WasmFeatures,
+    BinaryReaderError, ComponentType, ComponentTypeDeclaration, InstanceTypeDeclaration, Parser, Payload, Validator,
+    WasmFeatures,
 };
 
 use super::MAX_BYTES;
@@ -10,15 +11,25 @@ use super::error::Discord;
 /// Checks the structure of a component, and bounds what later readers do: its bytes, and how many types it defines,
 /// which is how deep types can contain each other.
 pub(super) fn scan(wasm: &[u8]) -> Result<(), Discord> {
-    if wasm.len() > MAX_BYTES {
-        return Err(Discord::TooLarge { what: "bytes", most: MAX_BYTES });
-    }
     if Parser::is_core_wasm(wasm) {
         return Err(Discord::Module);
     }
-    let unreadable = |reason: wasmparser::BinaryReaderError| Discord::Unreadable { reason: reason.into() };
+    examine(wasm, |_| Ok(()))
+}
+
+/// Checks the structure of a component or a core module, as [`scan`] does, and shows `look` its own parts: not those of
+/// what is inside it.
+pub(super) fn examine<'a>(
+    wasm: &'a [u8],
+    mut look: impl FnMut(&Payload<'a>) -> Result<(), BinaryReaderError>,
+) -> Result<(), Discord> {
+    if wasm.len() > MAX_BYTES {
+        return Err(Discord::TooLarge { what: "bytes", most: MAX_BYTES });
+    }
+    let unreadable = |reason: BinaryReaderError| Discord::Unreadable { reason: reason.into() };
     let mut validator = Validator::new_with_features(features());
     let mut types = 0;
+    let mut depth = 0;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(unreadable)?;
         if let Payload::ComponentTypeSection(section) = &payload {
@@ -31,6 +42,15 @@ pub(super) fn scan(wasm: &[u8]) -> Result<(), Discord> {
         }
         // The code of functions is for the runtime to judge.
         validator.payload(&payload).map_err(unreadable)?;
+        if depth == 0 {
+            look(&payload).map_err(unreadable)?;
+        }
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            // The last one is its own.
+            Payload::End(_) if depth > 0 => depth -= 1,
+            _ => {}
+        }
     }
     Ok(())
 }
