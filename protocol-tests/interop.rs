@@ -4,6 +4,9 @@
 /// One file of WebAssembly by itself, read and written by others.
 #[path = "interop/artifact.rs"]
 mod artifact;
+/// Middleware before a component, at work.
+#[path = "interop/chained.rs"]
+mod chained;
 /// What the tool starts, as the system sees it.
 #[cfg(target_os = "linux")]
 #[path = "interop/children.rs"]

@@ -1,18 +1,14 @@
 //! Composed components start, answer, and are denied what they may not use, in a runtime of another make.
 
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use spinreg::spin::compose::{Dependency, compose};
 use spinreg::spin::{DependencyName, Inherit};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::Command;
 
 use crate::support::cli::Cli;
 use crate::support::components::{HOSTS, component};
-use crate::support::peers::program;
 use crate::support::scenario::{app, push};
+use crate::support::served::{Served, wasmtime};
 
 /// What every module of these tests has: a memory, and room in it.
 const ROOM: &str = r#"
@@ -58,12 +54,6 @@ async fn asked(interfaces: &[&str], code: &str, later: bool, inherit: &Inherit) 
     let mut command = wasmtime(room.path());
     command.args(["run", "-S", "http,inherit-network", "--env", "A=1", "--env", "B=2", "--invoke", "run()"]).arg(&file);
     command.output().await.expect("the runtime starts")
-}
-
-fn wasmtime(home: &Path) -> Command {
-    let mut command = Command::new(program("wasmtime"));
-    command.env_clear().env("HOME", home).stdin(Stdio::null()).kill_on_drop(true);
-    command
 }
 
 fn denied(interface: &str, set: &str) -> String {
@@ -195,26 +185,10 @@ async fn the_golden_application_runs() {
         crate::support::files_below(&layout).into_iter().max_by_key(|path| path.metadata().expect("a file").len());
     let component = largest.expect("the component is a blob of the layout");
 
-    let mut command = wasmtime(&layout);
-    command.args(["serve", "-S", "cli", "--addr", "127.0.0.1:0", "--env", "GREETING=hi"]).arg(&component);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the runtime starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let mut heard = Vec::new();
-    let address = loop {
-        let Some(line) = lines.next_line().await.expect("a pipe") else { panic!("{}", heard.join("\n")) };
-        if let Some((_, rest)) = line.split_once("http://") {
-            break rest.trim_end_matches('/').to_owned();
-        }
-        heard.push(line);
-    };
+    let served = Served::start(&component, &["-S", "cli", "--env", "GREETING=hi"]).await;
     for _ in 0..2 {
-        let mut stream = TcpStream::connect(&address).await.expect("it listens");
-        let request = format!("GET /some/path HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("it answers");
+        let answer = served.get("/some/path").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.contains("Hello, spin, from dependency path=/some/path greeting=hi\n"), "{answer}");
     }
-    child.kill().await.expect("it runs");
 }

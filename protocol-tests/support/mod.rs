@@ -25,6 +25,7 @@ pub(crate) mod reply;
 pub(crate) mod repository;
 pub(crate) mod scenario;
 pub(crate) mod script;
+pub(crate) mod served;
 #[cfg(target_os = "linux")]
 pub(crate) mod stand_in;
 pub(crate) mod tls;
