@@ -146,7 +146,7 @@ fn what_does_not_fit_is_said() {
              did you mean `demo:greeter/greet@1.0.0`?",
         ),
         (vec![(GREET, MAIN, None)], "does not export `demo:greeter/greet@1.0.0`; it exports `wasi:http/incoming"),
-        (vec![(GREET, &module, None)], "is a core module and has to be a component"),
+        (vec![(GREET, &module, None)], "is a core module that does not say which interfaces it has"),
         (vec![(GREET, b"<html>", None)], "cannot be read"),
     ] {
         let error = refused(MAIN, &dependencies);
@@ -369,7 +369,7 @@ async fn the_tool_says_what_does_not_fit_and_what_to_do() {
         (
             "\"demo:greeter/greet@1.0.0\" = { path = \"module.wasm\" }",
             "the dependency `demo:greeter/greet@1.0.0` of component `main` is a core module",
-            "wasm-tools component new",
+            "wasm-tools component embed",
         ),
         (
             "\"demo:greeter/greet@1.0.0\" = { path = \"missing.wasm\" }",

@@ -63,6 +63,8 @@ mod faults;
 mod load;
 /// The corpus of manifests.
 mod manifests;
+/// Core modules among what is composed.
+mod modules;
 /// Packing: what Spin makes of the same applications.
 mod pack;
 /// From the cache to a directory that a host can run; what is hostile in it.

@@ -12,6 +12,14 @@ pub(crate) fn component(wit: &str, world: &str, code: &str) -> Vec<u8> {
     encode(&resolve, world, wat::parse_str(code).expect("code in text form"))
 }
 
+/// Makes a core module from its text that carries the types of a world of `wit`, as compilers leave it.
+pub(crate) fn module(wit: &str, world: &str, code: &str) -> Vec<u8> {
+    let (resolve, world) = parse(wit, world);
+    let mut code = wat::parse_str(code).expect("code in text form");
+    embed_component_metadata(&mut code, &resolve, world, StringEncoding::UTF8).expect("a world that can be written");
+    code
+}
+
 /// Makes a component of a world of `wit` that imports everything it can and traps.
 pub(crate) fn dummy(wit: &str, world: &str) -> Vec<u8> {
     let (resolve, world) = parse(wit, world);

@@ -298,7 +298,9 @@ fn explain_discord(discord: &Discord) -> Option<&'static str> {
     Some(match discord {
         Discord::NoImport { .. } => "name the dependency as the component's import: `namespace:name/interface@version`",
         Discord::NoExport { .. } => "say which of its exports to use with `export`",
-        Discord::Module => "make a component of it first, for example with `wasm-tools component new`",
+        Discord::Module | Discord::Unlifted { .. } => {
+            "build it as a component, or make one of it with `wasm-tools component embed` and `component new`"
+        }
         Discord::Contested { .. } => "let each name one interface, or one version",
         Discord::Undeniable { .. } => "let it inherit everything with `inherit_configuration = true`, or use another",
         Discord::Mismatch { .. } => "build both from the same WIT",

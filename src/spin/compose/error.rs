@@ -26,8 +26,13 @@ pub enum Discord {
         /// What the reader said.
         reason: Box<dyn StdError + Send + Sync>,
     },
-    /// It is a core module, and only components have imports and exports to connect.
+    /// It is a core module that does not say which interfaces it has, and only what has some can be connected.
     Module,
+    /// It is a core module, and no component can be made of it.
+    Unlifted {
+        /// What is in the way.
+        reason: Box<dyn StdError + Send + Sync>,
+    },
     /// It has more bytes, or more types, than are looked at.
     TooLarge {
         /// What there is too much of.
@@ -124,7 +129,8 @@ impl fmt::Display for Said<'_> {
         };
         match discord {
             Discord::Unreadable { .. } => f.write_str("cannot be read"),
-            Discord::Module => f.write_str("is a core module and has to be a component to be composed"),
+            Discord::Module => f.write_str("is a core module that does not say which interfaces it has"),
+            Discord::Unlifted { .. } => f.write_str("is a core module, and no component can be made of it"),
             Discord::TooLarge { what, most } => write!(f, "has more than {most} {what}"),
             Discord::ImportName { import } => {
                 write!(f, "has the import `{}`, which dependencies cannot be named for", excerpt(import))
@@ -173,6 +179,7 @@ impl StdError for ComposeError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.discord {
             Discord::Unreadable { reason }
+            | Discord::Unlifted { reason }
             | Discord::Mismatch { reason, .. }
             | Discord::Undeniable { reason, .. }
             | Discord::Whole { reason } => Some(&**reason),

@@ -8,6 +8,7 @@ use super::super::lock_file::Inherit;
 use super::deny::deny;
 use super::error::{ComposeError, Discord};
 use super::imports::Imports;
+use super::lift::lift;
 use super::scan::scan;
 use super::stack::deep;
 
@@ -16,7 +17,7 @@ use super::stack::deep;
 pub struct Dependency<'a> {
     /// The imports it satisfies.
     pub name: &'a DependencyName,
-    /// The component.
+    /// The component, or the core module that is to become one.
     pub wasm: &'a [u8],
     /// The export to use; the import's own name where absent.
     pub export: Option<&'a str>,
@@ -29,7 +30,7 @@ pub struct Dependency<'a> {
 pub struct Middleware<'a> {
     /// What errors call it.
     pub name: &'a str,
-    /// The component.
+    /// The component, or the core module that is to become one.
     pub wasm: &'a [u8],
     /// What it may use of what the component may use.
     pub inherit: &'a Inherit,
@@ -52,7 +53,7 @@ pub fn compose(component: &str, wasm: &[u8], dependencies: &[Dependency<'_>]) ->
     let composed = deep(|| {
         let mut graph = Graph::default();
         // A dependency with a plain name may be called like the component.
-        let root = graph.add(&format!("component {component}"), wasm)?;
+        let root = graph.add(&format!("component {component}"), &lift(wasm)?)?;
         let imports = Imports::parse(graph.imports(&root))?;
         let mut taken: Vec<(String, &DependencyName)> = Vec::new();
         for dependency in dependencies {
@@ -63,8 +64,9 @@ pub fn compose(component: &str, wasm: &[u8], dependencies: &[Dependency<'_>]) ->
                     return Err(Discord::Contested { import: import.clone(), other: other.to_string() });
                 }
             }
-            let part = graph.add(&dependency.name.to_string(), dependency.wasm)?;
-            graph.deny(&part, dependency.wasm, dependency.inherit, &[])?;
+            let wasm = lift(dependency.wasm)?;
+            let part = graph.add(&dependency.name.to_string(), &wasm)?;
+            graph.deny(&part, &wasm, dependency.inherit, &[])?;
             for import in &wanted {
                 graph.feed(&root, import, &part, dependency.export.unwrap_or(import))?;
             }
@@ -92,7 +94,7 @@ pub fn chain(component: &str, wasm: &[u8], middleware: &[Middleware<'_>]) -> Res
     let mut blamed = None;
     let composed = deep(|| {
         let mut graph = Graph::default();
-        let mut inner = graph.add("primary", wasm)?;
+        let mut inner = graph.add("primary", &lift(wasm)?)?;
         let handler = graph.exports(&inner).find(|export| export.starts_with(HANDLER)).map(str::to_owned);
         let handler = handler.ok_or_else(|| {
             let there = graph.exports(&inner).map(str::to_owned).collect();
@@ -100,13 +102,14 @@ pub fn chain(component: &str, wasm: &[u8], middleware: &[Middleware<'_>]) -> Res
         })?;
         for (index, outer) in middleware.iter().enumerate().rev() {
             blamed = Some(outer.name.to_owned());
-            let part = graph.add(&format!("middleware{index}"), outer.wasm)?;
+            let wasm = lift(outer.wasm)?;
+            let part = graph.add(&format!("middleware{index}"), &wasm)?;
             for (what, names) in [("import", part.imports(&graph)), ("export", part.exports(&graph))] {
                 if !names.contains(&handler) {
                     return Err(Discord::NoHandler { what, handler: handler.clone(), there: names });
                 }
             }
-            graph.deny(&part, outer.wasm, outer.inherit, &[&handler])?;
+            graph.deny(&part, &wasm, outer.inherit, &[&handler])?;
             graph.feed(&part, &handler, &inner, &handler)?;
             inner = part;
         }

@@ -3,7 +3,8 @@
 //! [`compose`] feeds a component's imports from its dependencies, [`chain`] puts middleware before it; both take bytes
 //! and give bytes. A dependency does not come by the component's capabilities on its own: what its `inherit` does not
 //! grant is answered by a component that is generated from the dependency's own imports and says no. What carries no
-//! capability (clocks, streams, standard output, types) stays connected.
+//! capability (clocks, streams, standard output, types) stays connected. A core module among them is made a component
+//! first, as hosts do it when they load one.
 //!
 //! ```text
 //!   host ──── everything ──────────────► component ──► exports
@@ -24,6 +25,8 @@ mod error;
 mod graph;
 #[cfg(feature = "compose")]
 mod imports;
+#[cfg(feature = "compose")]
+mod lift;
 #[cfg(feature = "compose")]
 mod module;
 #[cfg(feature = "compose")]
