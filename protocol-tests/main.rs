@@ -57,6 +57,8 @@ mod cache_care;
 mod compose;
 /// Judging registries: the official steps on ours, and on some that misbehave.
 mod conformance;
+/// The corners of composition: versions, dependencies of dependencies, types of others.
+mod connections;
 /// Faults on demand, and the checks that notice them.
 mod faults;
 /// Manifests and mounts, good and bad.

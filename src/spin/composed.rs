@@ -12,7 +12,7 @@ use super::compose::Discord;
 #[cfg(feature = "compose")]
 use super::compose::{Dependency, Middleware, chain, compose};
 use super::error::Error;
-use super::load::{Application, LocalComponent};
+use super::load::{Application, LocalComponent, LocalDependency};
 use super::lock_file::LockedComponent;
 
 /// Composes each component that has dependencies or middleware; the result has neither, and their content in its place.
@@ -29,7 +29,8 @@ fn composed_now(mut app: Application) -> Result<Application, Error> {
     for (component, locked) in app.components.iter_mut().zip(&mut app.lock.components) {
         if !component.dependencies.is_empty() || !component.middleware.is_empty() {
             let content = Content::read(component)?;
-            component.made = Some(content.composed(component, locked).map_err(Box::new)?.into());
+            component.made =
+                Some(content.composed(component, locked).map_err(|error| placed(component, error))?.into());
             component.dependencies.clear();
             component.middleware.clear();
         }
@@ -49,7 +50,7 @@ struct Content {
 
 impl Content {
     fn read(component: &LocalComponent) -> Result<Self, Error> {
-        let of = |dependency: &super::load::LocalDependency| read(&dependency.wasm, dependency.made.as_ref());
+        let of = |dependency: &LocalDependency| read(&dependency.wasm, dependency.made.as_ref());
         Ok(Self {
             wasm: read(&component.wasm, component.made.as_ref())?,
             dependencies: component.dependencies.iter().map(of).collect::<Result<_, _>>()?,
@@ -70,7 +71,7 @@ impl Content {
         let middleware =
             locked.trigger_dependencies.values().flatten().zip(&component.middleware).zip(&self.middleware);
         let middleware = middleware.map(|((locked, local), wasm)| Middleware {
-            name: local.wasm.file_name().and_then(|name| name.to_str()).unwrap_or(&local.name),
+            name: file_name(local),
             wasm,
             inherit: &locked.inherit,
         });
@@ -79,8 +80,28 @@ impl Content {
 
     #[cfg(not(feature = "compose"))]
     fn composed(&self, component: &LocalComponent, _: &LockedComponent) -> Result<Vec<u8>, ComposeError> {
-        Err(ComposeError { component: component.id.clone(), dependency: None, discord: Discord::Unavailable })
+        let id = component.id.as_str().into();
+        Err(ComposeError { place: None, component: id, dependency: None, discord: Discord::Unavailable })
     }
+}
+
+/// Leads an error to the line of the manifest that names what is at fault.
+fn placed(component: &LocalComponent, mut error: ComposeError) -> Box<ComposeError> {
+    let place = match &error.dependency {
+        Some(name) => {
+            let dependency = component.dependencies.iter().find(|dependency| dependency.name == **name);
+            let layer = || component.middleware.iter().find(|layer| file_name(layer) == &**name);
+            dependency.or_else(layer).and_then(|at_fault| at_fault.place.clone())
+        }
+        None => component.place.clone(),
+    };
+    error.place = place.map(Box::new);
+    Box::new(error)
+}
+
+/// Returns what errors call middleware: several of them have one role.
+fn file_name(layer: &LocalDependency) -> &str {
+    layer.wasm.file_name().and_then(|name| name.to_str()).unwrap_or(&layer.name)
 }
 
 /// Reads a file of a component, which is in memory already where it was assembled.

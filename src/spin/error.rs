@@ -115,6 +115,21 @@ impl fmt::Display for Position {
     }
 }
 
+/// A place in a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The manifest.
+    pub file: PathBuf,
+    /// Where in it.
+    pub at: Position,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.at)
+    }
+}
+
 /// What is wrong with a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -13,7 +13,7 @@ use super::build::{self, ComponentBuild};
 use super::dependency::{Dependency, Provider};
 use super::direct;
 use super::document::{Flaw, Text};
-use super::error::{Error, Problem};
+use super::error::{Error, Place, Problem};
 use super::lock::lock;
 use super::lock_file::{ContentPath, ContentRef, LockedApp};
 use super::mounts::{self, MountedFile, Outside};
@@ -75,6 +75,8 @@ pub struct LocalComponent {
     pub middleware: Vec<LocalDependency>,
     /// The directories that it sees as they are, with [`Mounting::Direct`].
     pub directories: Vec<MountedFile>,
+    /// Where the manifest says which WebAssembly it is.
+    pub place: Option<Place>,
 }
 
 /// Where the content of a dependency is.
@@ -88,6 +90,8 @@ pub struct LocalDependency {
     pub made: Option<Bytes>,
     /// What it is.
     pub kind: WasmKind,
+    /// Where the manifest names it.
+    pub place: Option<Place>,
 }
 
 impl Application {
@@ -207,12 +211,15 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
         let (wasm, kind, made) = find(sources.component, owner)?;
         let dependency = |(name, source): (String, &str)| {
             let owner = Owner { dependency: Some(&name), build: None, ..owner };
-            find(source, owner).map(|(wasm, kind, made)| LocalDependency { name, wasm, made, kind })
+            find(source, owner).map(|(wasm, kind, made)| LocalDependency { name, wasm, made, kind, place: None })
         };
         let dependencies = sources.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?;
         let middleware = sources.middleware.into_iter().map(dependency).collect::<Result<_, _>>()?;
         let (id, files, directories) = (component.id.clone(), Vec::new(), Vec::new());
-        components.push(LocalComponent { id, wasm, made, kind, files, dependencies, middleware, directories });
+        let mut local =
+            LocalComponent { id, wasm, made, kind, files, dependencies, middleware, directories, place: None };
+        find_places(&text, component, &mut local);
+        components.push(local);
     }
     let mounting = app.components.iter().filter(|component| !component.files.is_empty());
     let mounting = mounting.map(|component| component.id.clone()).collect();
@@ -226,6 +233,18 @@ fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
     }
     let builds = build::list(&app, root).map_err(|flaw| text.blame(flaw))?;
     Ok(Application { manifest, lock, components, warnings, builds, mounting })
+}
+
+/// Notes where the manifest names a component's WebAssembly, for what is found out later.
+fn find_places(text: &Text, component: &Component, local: &mut LocalComponent) {
+    let place = |span: Range<usize>| Some(Place { file: text.file.clone(), at: text.position(span.start) });
+    local.place = place(component.source.span());
+    let roles = component.before.iter().flat_map(|before| &before.dependencies);
+    let middleware = roles.flat_map(|(_, dependencies)| dependencies);
+    let named = component.dependencies.values().zip(&mut local.dependencies);
+    for (dependency, local) in named.chain(middleware.zip(&mut local.middleware)) {
+        local.place = place(dependency.span.clone());
+    }
 }
 
 /// Reads a manifest, and finds out its absolute path.

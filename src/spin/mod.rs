@@ -59,7 +59,7 @@ pub use cache_care::Verified;
 pub use cached::{CachedApplication, Document};
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
-pub use error::{Error, Fault, Found, Host, Mount, Position, Problem, Wasm};
+pub use error::{Error, Fault, Found, Host, Mount, Place, Position, Problem, Wasm};
 pub use last_build::{OtherBuild, note_build};
 pub use load::{Application, LoadOptions, LocalComponent, LocalDependency, Mounting, builds, interpret, load};
 pub use lock_file::{

@@ -121,8 +121,9 @@ pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, E
 fn separable(app: &Application) -> Result<&Application, Error> {
     match app.components.iter().find(|component| !component.middleware.is_empty()) {
         Some(component) => {
-            let (component, discord) = (component.id.clone(), Discord::Separate);
-            Err(Box::new(ComposeError { component, dependency: None, discord }).into())
+            let (place, id) = (component.place.clone().map(Box::new), component.id.as_str().into());
+            let discord = Discord::Separate;
+            Err(Box::new(ComposeError { place, component: id, dependency: None, discord }).into())
         }
         None => Ok(app),
     }

@@ -117,8 +117,8 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
     let other_name = Certificate::NotValidForNameContext { expected, presented: vec!["DnsName(\"x.example\")".into()] };
     let manifest = spin::Error::NoManifest { path: "spin.toml".into() };
     let discord = |discord| {
-        let (component, dependency) = ("site".to_owned(), Some("a:b/c".to_owned()));
-        Problem::Spin(spin::Error::Compose(Box::new(ComposeError { component, dependency, discord })))
+        let (component, dependency) = ("site".into(), Some("a:b/c".into()));
+        Problem::Spin(spin::Error::Compose(Box::new(ComposeError { place: None, component, dependency, discord })))
     };
     let no_import = || Discord::NoImport { imports: Vec::new() };
     let reference = Box::new("r.example/me/app:v1".parse().expect("a reference"));

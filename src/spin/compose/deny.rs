@@ -15,6 +15,8 @@ pub(super) struct Denial {
     pub(super) wasm: Vec<u8>,
     /// The imports of the dependency that it satisfies: all that it exports.
     pub(super) imports: Vec<String>,
+    /// The exports of the dependency that are made of types of such an import, each with one.
+    pub(super) ties: Vec<(String, String)>,
 }
 
 /// Makes the denial for a dependency; none where it may use everything it imports. Imports in `fed` are satisfied by
@@ -34,6 +36,7 @@ pub(super) fn deny(wasm: &[u8], inherit: &Inherit, fed: &[&str]) -> Result<Optio
     let Some(first) = resolve.worlds[world].imports.keys().find(|key| denied.contains(key)) else { return Ok(None) };
     let first = resolve.name_world_key(first);
     let failed = |reason| Discord::Undeniable { interface: first.clone(), reason };
+    let ties = ties(&resolve, world, &denied);
 
     // What stays is what the exports need for their types, which comes back by itself.
     let world_imports = &mut resolve.worlds[world].imports;
@@ -47,7 +50,7 @@ pub(super) fn deny(wasm: &[u8], inherit: &Inherit, fed: &[&str]) -> Result<Optio
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true).merge_imports_based_on_semver(false);
     let wasm = encoder.module(&core).and_then(|encoder| encoder.encode()).map_err(|error| failed(error.into()))?;
-    Ok(Some(Denial { wasm, imports }))
+    Ok(Some(Denial { wasm, imports, ties }))
 }
 
 /// Finds the imports that are not granted, and with them those that are made of their types.
@@ -87,6 +90,23 @@ fn denied(resolve: &Resolve, world: WorldId, inherit: &Inherit, fed: &[&str]) ->
             return Ok(denied);
         }
     }
+}
+
+/// Finds the exports that are made of types of what is denied.
+fn ties(resolve: &Resolve, world: WorldId, denied: &HashSet<WorldKey>) -> Vec<(String, String)> {
+    let interface = |item: &WorldItem| match item {
+        WorldItem::Interface { id, .. } => Some(*id),
+        _ => None,
+    };
+    let world = &resolve.worlds[world];
+    let denied = world.imports.iter().filter(|(key, _)| denied.contains(key)).filter_map(|(_, item)| interface(item));
+    let denied: HashSet<InterfaceId> = denied.collect();
+    let tie = |(key, item): (&WorldKey, &WorldItem)| {
+        let mut needed = resolve.interface_direct_deps(interface(item)?);
+        let needed = needed.find(|needed| denied.contains(needed))?;
+        Some((resolve.name_world_key(key), resolve.id_of(needed).unwrap_or_default()))
+    };
+    world.exports.iter().filter_map(tie).collect()
 }
 
 /// Says why an interface is not permitted.

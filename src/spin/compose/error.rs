@@ -3,16 +3,19 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::super::error::Place;
 use super::super::nearest::suggest;
 use crate::model::excerpt;
 
 /// Why a component cannot be composed with its dependencies.
 #[derive(Debug)]
 pub struct ComposeError {
+    /// The place in the manifest where what is at fault is named; none where there is no manifest.
+    pub place: Option<Box<Place>>,
     /// The component's id.
-    pub component: String,
+    pub component: Box<str>,
     /// The dependency at fault, as the manifest names it; none where the component itself is.
-    pub dependency: Option<String>,
+    pub dependency: Option<Box<str>>,
     /// What is wrong.
     pub discord: Discord,
 }
@@ -104,6 +107,9 @@ pub enum Discord {
 
 impl fmt::Display for ComposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
         match &self.dependency {
             Some(dependency) => write!(
                 f,
@@ -201,7 +207,8 @@ impl Discord {
     /// Blames a component, or a dependency of it.
     #[cfg(feature = "compose")]
     pub(super) fn of(self, component: &str, dependency: Option<&str>) -> ComposeError {
-        ComposeError { component: component.to_owned(), dependency: dependency.map(str::to_owned), discord: self }
+        let (component, dependency) = (component.into(), dependency.map(Into::into));
+        ComposeError { place: None, component, dependency, discord: self }
     }
 }
 
@@ -228,8 +235,12 @@ mod tests {
                 "satisfies the import `a:b/c`, and so does the dependency `a:b`",
             ),
         ] {
-            let error =
-                ComposeError { component: "main".to_owned(), dependency: Some("a:b/greet@1.0.0".to_owned()), discord };
+            let error = ComposeError {
+                place: None,
+                component: "main".into(),
+                dependency: Some("a:b/greet@1.0.0".into()),
+                discord,
+            };
             let text = error.to_string();
             assert_eq!(text, format!("the dependency `a:b/greet@1.0.0` of component `main` {expected}"));
         }

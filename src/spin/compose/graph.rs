@@ -56,6 +56,7 @@ pub fn compose(component: &str, wasm: &[u8], dependencies: &[Dependency<'_>]) ->
         let root = graph.add(&format!("component {component}"), &lift(wasm)?)?;
         let imports = Imports::parse(graph.imports(&root))?;
         let mut taken: Vec<(String, &DependencyName)> = Vec::new();
+        let mut ties = Vec::new();
         for dependency in dependencies {
             blamed = Some(dependency.name.to_string());
             let wanted = imports.of(dependency.name)?;
@@ -66,15 +67,26 @@ pub fn compose(component: &str, wasm: &[u8], dependencies: &[Dependency<'_>]) ->
             }
             let wasm = lift(dependency.wasm)?;
             let part = graph.add(&dependency.name.to_string(), &wasm)?;
-            graph.deny(&part, &wasm, dependency.inherit, &[])?;
+            let tied = graph.deny(&part, &wasm, dependency.inherit, &[])?;
             for import in &wanted {
-                graph.feed(&root, import, &part, dependency.export.unwrap_or(import))?;
+                let export = dependency.export.unwrap_or(import);
+                graph.feed(&root, import, &part, export)?;
+                let tied = tied.iter().filter(|(tied, _)| tied == export);
+                ties.extend(tied.map(|tie| (dependency.name, tie.clone())));
             }
             taken.extend(wanted.into_iter().map(|import| (import, dependency.name)));
         }
         blamed = None;
         let exports: Vec<String> = graph.exports(&root).map(str::to_owned).collect();
-        graph.finish(&root, exports.iter().map(String::as_str))
+        graph.finish(&root, exports.iter().map(String::as_str)).map_err(|discord| match ties.into_iter().next() {
+            // The component has its resources from the host, and the dependency from the denial.
+            Some((name, (export, interface))) => {
+                blamed = Some(name.to_string());
+                let reason = format!("`{export}`, which the component uses, is made of its types").into();
+                Discord::Undeniable { interface, reason }
+            }
+            None => discord,
+        })
     });
     composed.map_err(|discord| discord.of(component, blamed.as_deref()))
 }
@@ -154,9 +166,15 @@ impl Graph {
         Ok(Part { name: name.to_owned(), world, node: self.graph.instantiate(id) })
     }
 
-    /// Denies to a component what it may not use.
-    fn deny(&mut self, part: &Part, wasm: &[u8], inherit: &Inherit, fed: &[&str]) -> Result<(), Discord> {
-        let Some(denial) = deny(wasm, inherit, fed)? else { return Ok(()) };
+    /// Denies to a component what it may not use. Returns which of its exports are made of types of which of that.
+    fn deny(
+        &mut self,
+        part: &Part,
+        wasm: &[u8],
+        inherit: &Inherit,
+        fed: &[&str],
+    ) -> Result<Vec<(String, String)>, Discord> {
+        let Some(denial) = deny(wasm, inherit, fed)? else { return Ok(Vec::new()) };
         let denier = self.add(&format!("{} denied", part.name), &denial.wasm)?;
         for interface in &denial.imports {
             self.feed(part, interface, &denier, interface).map_err(|discord| {
@@ -164,7 +182,7 @@ impl Graph {
                 Discord::Undeniable { interface: interface.clone(), reason }
             })?;
         }
-        Ok(())
+        Ok(denial.ties)
     }
 
     /// Connects an import of `to` to an export of `from`.
