@@ -61,6 +61,8 @@ mod conformance;
 mod connections;
 /// Faults on demand, and the checks that notice them.
 mod faults;
+/// What holds for every composition, and what becomes of components that are damaged or strange.
+mod hostile;
 /// Manifests and mounts, good and bad.
 mod load;
 /// The corpus of manifests.

@@ -1,6 +1,7 @@
 //! What holds for every input of a peer, target by target. Each function fails by a panic.
 
 mod challenge;
+mod components;
 mod documents;
 mod files;
 mod headers;
@@ -10,6 +11,7 @@ mod registry;
 mod wire;
 
 pub use challenge::challenge;
+pub use components::composition;
 pub use documents::{archive, docker_config, error_body, helper, lock_file, manifest, token};
 pub use files::{app_manifest, configuration, layout};
 pub use headers::{link, ranges, retry_after};

@@ -1,4 +1,4 @@
-//! A door for `fuzz/` to the parser of archives. No part of the API, and no logic.
+//! A door for `fuzz/` to the parsers of archives and components. No part of the API, and no logic.
 #![allow(missing_docs, reason = "no part of the API")]
 
 use std::path::Path;
@@ -20,4 +20,17 @@ pub fn unpack(room: &Path, bytes: &[u8], limits: UnpackLimits) -> Result<Vec<(Di
     let descriptor = Descriptor::of(super::media::ARCHIVE, bytes);
     let found = unpack::unpack(&archive, &descriptor, &shelf, &session, limits, &Arc::downgrade(&wanted))?;
     Ok(found.into_iter().collect())
+}
+
+/// Assembles a component or a core module from text; none where it has a mistake.
+#[cfg(feature = "compose")]
+pub fn assemble(text: &[u8]) -> Option<Vec<u8>> {
+    wat::parse_bytes(text).ok().map(std::borrow::Cow::into_owned)
+}
+
+/// Reads the names of what a component imports and exports.
+#[cfg(feature = "compose")]
+pub fn surface(wasm: &[u8]) -> Result<(Vec<String>, Vec<String>), super::compose::ComposeError> {
+    let surface = super::compose::Surface::read(wasm).map_err(|discord| discord.of("fuzzed", None))?;
+    Ok((surface.imports, surface.exports))
 }

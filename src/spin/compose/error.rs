@@ -206,7 +206,7 @@ impl Discord {
 
     /// Blames a component, or a dependency of it.
     #[cfg(feature = "compose")]
-    pub(super) fn of(self, component: &str, dependency: Option<&str>) -> ComposeError {
+    pub(in super::super) fn of(self, component: &str, dependency: Option<&str>) -> ComposeError {
         let (component, dependency) = (component.into(), dependency.map(Into::into));
         ComposeError { place: None, component, dependency, discord: self }
     }

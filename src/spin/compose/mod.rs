@@ -44,5 +44,9 @@ pub use graph::{Dependency, Middleware, chain, compose};
 #[cfg(feature = "compose")]
 pub(super) use surface::Surface;
 
+/// What the thread is called on which components are read. The parsers of the component model panic on some that are
+/// valid and strange; that becomes an error, and a program that prints panics may leave those of this thread out.
+pub const THREAD: &str = "compose";
+
 /// How long a component may be that is composed, in bytes: JavaScript and Python ones have some 40 MB.
 pub const MAX_BYTES: usize = 256 << 20;
