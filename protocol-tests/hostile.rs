@@ -89,6 +89,34 @@ async fn what_a_reader_gives_up_on_is_an_error() {
     assert!(complaint.contains(said) && !complaint.contains("panicked"), "{complaint}");
 }
 
+/// A type may contain itself twice over, often; what is done for each value in it is bounded.
+#[test]
+fn types_that_double_are_bounded() {
+    let doubled = |times: usize, functions: usize| {
+        let types: String = (1..=times).map(|n| format!("type t{n} = tuple<t{}, t{}>; ", n - 1, n - 1)).collect();
+        let functions: String = (0..functions).map(|n| format!("f{n}: func(it: t{times}); ")).collect();
+        let wit = format!(
+            "package a:b; interface many {{ resource thing; type t0 = thing; {types} {functions} }}
+            interface ask {{ ask: func(); }} world out {{ import many; export ask; }} world root {{ import ask; export run: func(); }}"
+        );
+        (dummy(&wit, "root"), dummy(&wit, "out"))
+    };
+    let name: DependencyName = "a:b/ask".parse().expect("a name of a dependency");
+    for (times, functions, inherit, fits) in
+        [(10, 20, Inherit::default(), true), (15, 5, Inherit::default(), false), (15, 5, Inherit::All, true)]
+    {
+        let (root, out) = doubled(times, functions);
+        let dependency = Dependency { name: &name, wasm: &out, export: None, inherit: &inherit };
+        match compose("main", &root, &[dependency]) {
+            Ok(_) => assert!(fits, "{times}"),
+            Err(error) => {
+                let reason = error.source().map(ToString::to_string);
+                assert!(!fits && reason.as_deref() == Some("its types are too large"), "{times}: {error}: {reason:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

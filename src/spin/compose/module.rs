@@ -14,7 +14,7 @@ use wit_parser::{
 };
 
 use super::answer::{Answers, TooLarge};
-use super::release::{Intrinsics, MANGLING, Release, definition};
+use super::release::{Intrinsics, MANGLING, MAX_STEPS, Release, definition};
 
 /// Writes a module for `world`, all of whose exports it denies. `reason` says why an interface is not permitted.
 pub(super) fn module(resolve: &Resolve, world: WorldId, reason: impl Fn(&str) -> String) -> Result<Vec<u8>, TooLarge> {
@@ -27,6 +27,7 @@ pub(super) fn module(resolve: &Resolve, world: WorldId, reason: impl Fn(&str) ->
         answers: Answers::new(resolve, &sizes),
         intrinsics: Intrinsics::default(),
         functions: Vec::new(),
+        steps: MAX_STEPS,
     };
     for (key, item) in &resolve.worlds[world].exports {
         let interface = resolve.name_world_key(key);
@@ -62,6 +63,8 @@ struct Writer<'a> {
     answers: Answers<'a>,
     intrinsics: Intrinsics,
     functions: Vec<Written>,
+    /// How many more values may be given back.
+    steps: usize,
 }
 
 impl Writer<'_> {
@@ -98,8 +101,9 @@ impl Writer<'_> {
                     code: Vec::new(),
                     locals: 0,
                     known: HashMap::new(),
+                    steps: &mut self.steps,
                 };
-                release.parameters(signature.indirect_params);
+                release.parameters(signature.indirect_params)?;
                 (written.locals, written.code) = (release.locals, release.code);
                 // Nobody needs what the parameters had in memory any more.
                 written.code.extend([Instruction::GlobalGet(HEAP_START), Instruction::GlobalSet(HEAP)]);

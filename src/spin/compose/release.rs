@@ -10,6 +10,8 @@ use wit_parser::{
     StreamIntrinsic, Type, TypeDefKind, TypeId, TypeOwner, WasmImport, World, WorldItem, WorldKey,
 };
 
+use super::answer::TooLarge;
+
 /// The functions that the host has for handles, as the module imports them.
 #[derive(Default)]
 pub(super) struct Intrinsics {
@@ -49,17 +51,20 @@ pub(super) struct Release<'a> {
     /// How many locals it needs, all `i32`.
     pub(super) locals: u32,
     pub(super) known: HashMap<TypeId, bool>,
+    /// How many more values may be walked, in this function and those after it.
+    pub(super) steps: &'a mut usize,
 }
 
 impl Release<'_> {
     /// Writes it for all parameters: each as values of its own, or all of them in memory.
-    pub(super) fn parameters(&mut self, in_memory: bool) {
+    pub(super) fn parameters(&mut self, in_memory: bool) -> Result<(), TooLarge> {
         let types: Vec<Type> = self.function.params.iter().map(|param| param.ty).collect();
         if in_memory {
             self.fields(types.iter(), 0, 0);
         } else {
             self.values(types.iter(), 0);
         }
+        if *self.steps == 0 { Err(TooLarge) } else { Ok(()) }
     }
 
     fn values<'t>(&mut self, types: impl Iterator<Item = &'t Type>, mut at: u32) {
@@ -71,7 +76,7 @@ impl Release<'_> {
 
     /// Gives back what is in the values that start with the local `at`.
     fn value(&mut self, ty: &Type, at: u32) {
-        if !self.holds(ty) {
+        if !self.holds(ty) || !self.step() {
             return;
         }
         let Type::Id(id) = ty else { return };
@@ -117,7 +122,7 @@ impl Release<'_> {
 
     /// Gives back what is in memory at `offset` from the address in the local `base`.
     fn stored(&mut self, ty: &Type, base: u32, offset: u64) {
-        if !self.holds(ty) {
+        if !self.holds(ty) || !self.step() {
             return;
         }
         let Type::Id(id) = ty else { return };
@@ -219,6 +224,12 @@ impl Release<'_> {
         u32::try_from(flat.to_vec().len()).expect("parameters are few")
     }
 
+    /// Says whether one more value may be walked: a tuple of tuples of tuples holds as many as it likes.
+    fn step(&mut self) -> bool {
+        *self.steps = self.steps.saturating_sub(1);
+        *self.steps > 0
+    }
+
     /// Says whether there is anything to give back in a value of this type.
     fn holds(&mut self, ty: &Type) -> bool {
         let Type::Id(id) = ty else { return false };
@@ -299,6 +310,9 @@ fn cases(kind: &TypeDefKind) -> Option<(Int, Vec<Option<Type>>)> {
         _ => None,
     }
 }
+
+/// How many values with handles the parameters of all functions may consist of.
+pub(super) const MAX_STEPS: usize = 1 << 18;
 
 /// How names are put together: the way all tools understand today.
 pub(super) const MANGLING: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
