@@ -1,5 +1,6 @@
 //! The embedded registry over loopback, by a client that shares nothing with ours.
 
+mod abandoned;
 mod access;
 mod content;
 mod deletion;

@@ -164,7 +164,9 @@ impl Serve {
         };
         let quotas = Quotas { blob: self.limits.max_blob, sessions: self.limits.max_uploads };
         let access = self.door.access(self.connection.url.as_ref());
-        let handler = spawn_blocking(move || Access::new(Quota::new(registry, quotas), access));
+        // What was open when an earlier process ended is open still.
+        let open = registry.open_uploads().await?;
+        let handler = spawn_blocking(move || Access::new(Quota::new(registry, quotas).with_open(open), access));
         let handler = handler.await.expect("opening the files does not panic")?;
         let server = Server::bind(address, self.faults.before(handler), options).await?;
         self.introduce(server.address(), context);

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::range::{Wanted, wanted};
-use super::repositories::{Repository, described};
+use super::repositories::{Repositories, Repository, described};
 use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
 use super::uploads::created;
 use crate::content::Body;
@@ -54,17 +54,21 @@ pub(super) async fn read(repository: &Repository, digest: Digest, parts: &Parts)
 /// Answers end-11, if `source` has the blob: it is linked into the repository and no byte is copied.
 pub(super) async fn mount(
     name: &Name,
-    repository: &Repository,
+    repositories: &Repositories,
     digest: Digest,
     source: Option<&Repository>,
 ) -> Result<Option<Response<Body>>, Refusal> {
+    let repository = repositories.at(name).await?;
     if let Some(size) = repository.shelf().size(&digest).await?
         && repository.keep(&described(digest, size)).await?
     {
         return Ok(Some(created(name, digest)));
     }
     let Some(source) = source else { return Ok(None) };
-    match repository.adopt(source, &digest).await {
+    if source.shelf().size(&digest).await?.is_none() {
+        return Ok(None);
+    }
+    match repositories.create(name).await?.adopt(source, &digest).await {
         Ok(_) => Ok(Some(created(name, digest))),
         // Deleted since, or never there: the client uploads it.
         Err(Error::NotFound(_)) => Ok(None),

@@ -132,7 +132,8 @@ fn full(error: Error) -> Refusal {
     }
 }
 
-async fn check(repository: &Repository, manifest: &Manifest) -> Result<(), Refusal> {
+/// Says which content that the manifest names is not there.
+pub(super) async fn check(repository: &Repository, manifest: &Manifest) -> Result<(), Refusal> {
     for needed in manifest.blobs().filter(|blob| blob.urls.is_empty()).chain(manifest.manifests()) {
         if !repository.shelf().has(needed).await? {
             let said = format!("the repository does not have `{}`, which the manifest names", needed.digest);

@@ -59,7 +59,7 @@ pub use access_log::{AccessLog, LogTarget};
 pub use exchange::{Arrival, Exchange, Observer, Outcome, Protection, RequestId, Traffic};
 pub use limits::{MAX_FIELDS, MAX_HEADERS, MAX_TARGET};
 pub use manifests::References;
-pub use quota::{Quota, Quotas};
+pub use quota::{OpenUpload, Quota, Quotas};
 pub use registry::Registry;
 pub use server::{Handler, Server, ServerOptions};
 pub use tls::Tls;

@@ -42,6 +42,16 @@ impl Default for Quotas {
     }
 }
 
+/// An upload session that was open before a [`Quota`] was there to see it.
+#[derive(Clone, Debug)]
+pub struct OpenUpload {
+    pub(super) id: UploadId,
+    /// How many bytes it has.
+    pub(super) size: u64,
+    /// How long nobody has written to it.
+    pub(super) idle: Duration,
+}
+
 /// Holds uploads to a registry to their [`Quotas`].
 pub struct Quota<H> {
     handler: H,
@@ -61,6 +71,21 @@ impl<H: Handler> Quota<H> {
     /// Stands before `handler`.
     pub fn new(handler: H, quotas: Quotas) -> Self {
         Self { handler, quotas, open: Mutex::default() }
+    }
+
+    /// Counts the sessions that an earlier process has left open: see [`Registry::open_uploads`].
+    ///
+    /// [`Registry::open_uploads`]: super::Registry::open_uploads
+    #[must_use]
+    pub fn with_open(self, uploads: impl IntoIterator<Item = OpenUpload>) -> Self {
+        let now = Instant::now();
+        for OpenUpload { id, size, idle } in uploads {
+            // A clock that began later than the session was left has forgotten it.
+            if let (Some(used), true) = (now.checked_sub(idle), idle < FORGOTTEN) {
+                self.open().insert(id, Session { size, used });
+            }
+        }
+        self
     }
 
     async fn answer(&self, mut request: Request<Body>) -> Response<Body> {

@@ -11,9 +11,10 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::manifests::References;
+use super::quota::OpenUpload;
 use super::readable::Readable;
 use super::referrers::Question;
-use super::repositories::{Repositories, Repository};
+use super::repositories::{Repositories, Repository, blocking};
 use super::respond::Refusal;
 use super::route::{Route, route};
 use super::server::Handler;
@@ -22,7 +23,7 @@ use super::{blobs, manifests, referrers, tags, uploads};
 use crate::content::Body;
 use crate::error::Error;
 use crate::model::{ErrorCode, Name};
-use crate::store::{Count, Layout};
+use crate::store::{Count, Layout, SessionId};
 
 /// A registry over a directory: every repository is an OCI image layout directory in it; cheap to clone.
 ///
@@ -92,19 +93,34 @@ impl Registry {
     pub async fn sweep(&self) -> Result<Count, Error> {
         self.sessions.rest(self.upload_expiry);
         let (mut swept, mut failed) = (Count::default(), None);
-        for name in self.repositories().await? {
-            let sweep = async {
-                match self.layout(&name).await? {
-                    Some(layout) => layout.sweep(self.upload_expiry).await,
-                    None => Ok(Count::default()),
-                }
-            };
-            match sweep.await {
+        for (name, layout) in self.repositories.places().await? {
+            let outcome = layout.sweep(self.upload_expiry).await;
+            self.repositories.tidy(&name).await;
+            match outcome {
                 Ok(count) => (swept.files, swept.bytes) = (swept.files + count.files, swept.bytes + count.bytes),
                 Err(error) => failed = Some(error),
             }
         }
         failed.map_or(Ok(swept), Err)
+    }
+
+    /// Returns the upload sessions that are open, of this process and earlier ones. Walks the directories.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where a directory cannot be read.
+    pub async fn open_uploads(&self) -> Result<Vec<OpenUpload>, Error> {
+        let places = self.repositories.places().await?;
+        let found = blocking(move || {
+            let each = places.into_iter().map(|(_, layout)| layout.shelf().sessions());
+            each.collect::<Result<Vec<_>, Error>>()
+        });
+        let open = |(id, size, idle): (SessionId, u64, Duration)| {
+            // Other processes may keep sessions of other names there.
+            let id = id.as_str().parse().ok()?;
+            Some(OpenUpload { id, size, idle })
+        };
+        Ok(found.await?.into_iter().flatten().filter_map(open).collect())
     }
 
     /// Sweeps at once, and then again and again, for as long as this is waited for: beside [`Server::run`].
@@ -159,41 +175,48 @@ impl Registry {
             Route::Blob { name, digest } => blobs::read(&self.existing(&name).await?, digest, parts).await,
             Route::DeleteBlob { name, digest } => blobs::delete(&self.existing(&name).await?, digest).await,
             Route::Mount { name, digest, from } => {
-                let repository = self.repositories.create(&name).await?;
+                let repositories = &self.repositories;
                 let readable = Readable::of(&parts.extensions);
                 let source = match &from {
                     Some(from) if !readable.readable(from) => None,
                     Some(from) => self.repositories.existing(from).await?,
                     None => self.repositories.find(digest, |name| readable.readable(name)).await?,
                 };
-                match blobs::mount(&name, &repository, digest, source.as_ref()).await? {
+                match blobs::mount(&name, repositories, digest, source.as_ref()).await? {
                     Some(mounted) => Ok(mounted),
-                    None => uploads::start(&name, &repository, Some(digest.algorithm())).await,
+                    None => uploads::start(&name, repositories, Some(digest.algorithm())).await,
                 }
             }
-            Route::StartUpload { name, algorithm } => {
-                uploads::start(&name, &self.repositories.create(&name).await?, algorithm).await
-            }
+            Route::StartUpload { name, algorithm } => uploads::start(&name, &self.repositories, algorithm).await,
             Route::PushBlob { name, digest } => {
-                uploads::whole(&name, &self.repositories.create(&name).await?, digest, body).await
+                let pushed = uploads::whole(&name, &self.repositories, digest, body).await;
+                self.tidied(&name, pushed).await
             }
-            Route::UploadStatus { name, id } => uploads::status(&name, &self.existing(&name).await?, &id).await,
+            Route::UploadStatus { name, id } => uploads::status(&name, &self.repositories.at(&name).await?, &id).await,
             Route::Append { name, id, algorithm } => {
-                let repository = self.existing(&name).await?;
+                let repository = self.repositories.at(&name).await?;
                 uploads::append(&self.sessions, &name, &repository, &id, algorithm, parts, body).await
             }
             Route::Finish { name, id, digest } => {
-                let repository = self.existing(&name).await?;
-                uploads::finish(&self.sessions, &name, &repository, &id, digest, parts, body).await
+                let finished =
+                    uploads::finish(&self.sessions, &name, &self.repositories, &id, digest, parts, body).await;
+                self.tidied(&name, finished).await
             }
             Route::Cancel { name, id } => {
-                uploads::cancel(&self.sessions, &name, &self.existing(&name).await?, &id).await
+                let repository = self.repositories.at(&name).await?;
+                let cancelled = uploads::cancel(&self.sessions, &name, &repository, &id).await;
+                self.repositories.tidy(&name).await;
+                cancelled
             }
             Route::Manifest { name, identifier } => {
                 manifests::read(&self.existing(&name).await?, &identifier, &parts.method).await
             }
             Route::PutManifest { name, identifier, tags } => {
                 let manifest = manifests::receive(&identifier, parts, body).await?;
+                if self.references == References::Checked {
+                    // What is refused makes no repository.
+                    manifests::check(&self.repositories.at(&name).await?, &manifest).await?;
+                }
                 let repository = self.repositories.create(&name).await?;
                 manifests::put(&name, &repository, &manifest, identifier, &tags, self.references).await
             }
@@ -206,6 +229,14 @@ impl Registry {
                 referrers::list(self.repositories.existing(&name).await?.as_ref(), question).await
             }
         }
+    }
+
+    /// Removes what an upload that failed has left of a repository that is none yet.
+    async fn tidied(&self, name: &Name, outcome: Result<Response<Body>, Refusal>) -> Result<Response<Body>, Refusal> {
+        if outcome.is_err() {
+            self.repositories.tidy(name).await;
+        }
+        outcome
     }
 
     async fn existing(&self, name: &Name) -> Result<Repository, Refusal> {

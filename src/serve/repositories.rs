@@ -82,9 +82,47 @@ impl Repositories {
         if let Some(repository) = self.recall(name).await? {
             return Ok(repository);
         }
-        let layout = Layout::create(directory(&self.root, name)).await?;
+        let layout = persist(|| Layout::create(directory(&self.root, name))).await?;
         guard(&self.names).known.insert(name.clone());
         Ok(self.remember(name, layout))
+    }
+
+    /// Returns a repository whether it is there or not: upload sessions are kept before there is anything to see.
+    pub(super) async fn at(&self, name: &Name) -> Result<Repository, Error> {
+        let known = self.recall(name).await?;
+        Ok(known.unwrap_or_else(|| Repository::of(Layout::at(directory(&self.root, name)))))
+    }
+
+    /// Makes what a new upload session or another writer needs; a repository that is not there stays so.
+    pub(super) async fn prepared<T, F>(&self, name: &Name, begin: impl Fn(Repository) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let repository = self.at(name).await?;
+        let attempt = || async {
+            repository.prepare().await?;
+            begin(repository.clone()).await
+        };
+        persist(attempt).await
+    }
+
+    /// Removes what an upload has left of a repository that nobody has finished pushing to.
+    pub(super) async fn tidy(&self, name: &Name) {
+        let tidied = Layout::at(directory(&self.root, name)).vacate(&self.root).await;
+        if let Err(error) = tidied {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot tidy up");
+        }
+    }
+
+    /// Walks the directories and returns everything that upload sessions may be in, seen or not.
+    pub(super) async fn places(&self) -> Result<Vec<(Name, Layout)>, Error> {
+        let root = self.root.clone();
+        let all = blocking(move || walk(&root, |directory| directory.join(PRIVATE).is_dir())).await?;
+        let layout = |name: Name| {
+            let layout = Layout::at(directory(&self.root, &name));
+            (name, layout)
+        };
+        Ok(all.into_iter().map(layout).collect())
     }
 
     /// Looks for a repository that has the blob, among those that may be read.
@@ -111,7 +149,7 @@ impl Repositories {
     /// Walks the directories and returns the names of all repositories.
     pub(super) async fn names(&self) -> Result<Vec<Name>, Error> {
         let root = self.root.clone();
-        let all = blocking(move || walk(&root)).await?;
+        let all = blocking(move || walk(&root, |directory| directory.join("oci-layout").is_file())).await?;
         let mut names = guard(&self.names);
         (names.known, names.walked) = (all.iter().cloned().collect(), Some(Instant::now()));
         Ok(all)
@@ -151,8 +189,7 @@ impl Repositories {
         let mut open = guard(&self.open);
         open.uses += 1;
         let now = open.uses;
-        let repository = Repository { layout, referrals: Arc::default() };
-        let (kept, used) = open.repositories.entry(name.clone()).or_insert((repository, now));
+        let (kept, used) = open.repositories.entry(name.clone()).or_insert_with(|| (Repository::of(layout), now));
         *used = now;
         let kept = kept.clone();
         open.shed();
@@ -161,6 +198,10 @@ impl Repositories {
 }
 
 impl Repository {
+    fn of(layout: Layout) -> Self {
+        Self { layout, referrals: Arc::default() }
+    }
+
     /// Returns what is known of who refers to what.
     pub(super) fn referrals(&self) -> &Referrals {
         &self.referrals
@@ -216,8 +257,8 @@ fn component(directory: &str) -> Option<&str> {
     }
 }
 
-/// Walks the directories that can be components of names, and returns the names of those that are layouts, sorted.
-fn walk(root: &Path) -> Result<Vec<Name>, Error> {
+/// Walks the directories that can be components of names, and returns the names of those that count, sorted.
+fn walk(root: &Path, counts: impl Fn(&Path) -> bool) -> Result<Vec<Name>, Error> {
     let (mut left, mut found) = (vec![(root.to_owned(), String::new())], Vec::new());
     while let Some((directory, above)) = left.pop() {
         let failed = |error| Error::io("read", &directory, error);
@@ -236,7 +277,7 @@ fn walk(root: &Path) -> Result<Vec<Name>, Error> {
             let Some(component) = file_name.to_str().and_then(component) else { continue };
             let name = if above.is_empty() { component.to_owned() } else { format!("{above}/{component}") };
             let Ok(parsed) = name.parse::<Name>() else { continue };
-            if entry.path().join("oci-layout").is_file() {
+            if counts(&entry.path()) {
                 found.push(parsed);
             }
             left.push((entry.path(), name));
@@ -244,6 +285,17 @@ fn walk(root: &Path) -> Result<Vec<Name>, Error> {
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Tries again where a directory is gone that was there a moment ago: somebody has tidied up.
+async fn persist<T, F: Future<Output = Result<T, Error>>>(attempt: impl Fn() -> F) -> Result<T, Error> {
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(Error::Io(failure)) if failure.source.kind() == io::ErrorKind::NotFound => {}
+            outcome => return outcome,
+        }
+    }
+    attempt().await
 }
 
 pub(super) async fn blocking<T: Send + 'static>(
@@ -260,6 +312,12 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Components that are names inside a layout as well.
 const RESERVED: [&str; 3] = ["blobs", "index.json", "oci-layout"];
+
+/// What a layout keeps for itself, upload sessions among it.
+const PRIVATE: &str = ".spinreg";
+
+/// How often a directory may be tidied away just before it is used: each time, another upload has ended.
+const ATTEMPTS: u32 = 16;
 
 /// How many repositories are kept at hand: each has a file open.
 const OPEN: usize = 256;

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
 use super::range;
-use super::repositories::Repository;
+use super::repositories::{Repositories, Repository};
 use super::respond::{DOCKER_CONTENT_DIGEST, Refusal, empty, value};
 use super::route::unknown_upload;
 use super::sessions::Sessions;
@@ -19,27 +19,31 @@ use crate::store::Ingest;
 /// now is given an address that says so too, and spares us a second look at the bytes.
 pub(super) async fn start(
     name: &Name,
-    repository: &Repository,
+    repositories: &Repositories,
     algorithm: Option<Algorithm>,
 ) -> Result<Response<Body>, Refusal> {
-    let id = UploadId::random()?;
+    let id = &UploadId::random()?;
+    let begin = |repository: Repository| async move { Ingest::session(repository.shelf(), id.session()).await };
     // Dropping the writer keeps the file, which is the session.
-    drop(Ingest::session(repository.shelf(), id.session()).await?);
-    Ok(empty(StatusCode::ACCEPTED, progress(name, &id, 0, algorithm)))
+    drop(repositories.prepared(name, begin).await?);
+    Ok(empty(StatusCode::ACCEPTED, progress(name, id, 0, algorithm)))
 }
 
 /// Answers end-4b: a whole blob in one request.
 pub(super) async fn whole(
     name: &Name,
-    repository: &Repository,
+    repositories: &Repositories,
     digest: Digest,
     body: &mut Body,
 ) -> Result<Response<Body>, Refusal> {
     // Nobody knows the session's name: whatever ends this request early ends the session.
-    let id = UploadId::random()?;
-    let mut ingest = Ingest::transient(repository.shelf(), id.session(), digest.algorithm()).await?;
+    let id = &UploadId::random()?;
+    let begin = |repository: Repository| async move {
+        Ingest::transient(repository.shelf(), id.session(), digest.algorithm()).await
+    };
+    let mut ingest = repositories.prepared(name, begin).await?;
     pour(&mut ingest, body, None).await?;
-    commit(name, repository, ingest, digest).await
+    commit(name, repositories, ingest, digest).await
 }
 
 /// Answers end-13: how far the session is.
@@ -78,13 +82,13 @@ pub(super) async fn append(
 pub(super) async fn finish(
     sessions: &Sessions,
     name: &Name,
-    repository: &Repository,
+    repositories: &Repositories,
     id: &UploadId,
     digest: Digest,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Response<Body>, Refusal> {
-    let mut session = sessions.enter(name, repository, id, Some(digest.algorithm())).await?;
+    let mut session = sessions.enter(name, &repositories.at(name).await?, id, Some(digest.algorithm())).await?;
     let length = expected_length(name, id, session.writer()?.offset(), parts, body)?;
     if let Err(refusal) = pour(session.writer()?, body, length).await {
         if refusal.status.is_server_error() {
@@ -92,7 +96,7 @@ pub(super) async fn finish(
         }
         return Err(refusal);
     }
-    let answer = commit(name, repository, session.take()?, digest).await;
+    let answer = commit(name, repositories, session.take()?, digest).await;
     sessions.leave(name, id);
     answer
 }
@@ -119,12 +123,20 @@ pub(super) fn created(name: &Name, digest: Digest) -> Response<Body> {
 /// Verifies, publishes and flushes: what is acknowledged survives a power cut.
 async fn commit(
     name: &Name,
-    repository: &Repository,
+    repositories: &Repositories,
     mut ingest: Ingest,
     digest: Digest,
 ) -> Result<Response<Body>, Refusal> {
     ingest.expect(digest).await?;
-    repository.publish(ingest).await?;
+    match repositories.existing(name).await? {
+        Some(repository) => repository.publish(ingest).await?,
+        None => {
+            // Nobody removes anything from what is not there: no lock is needed, and a blob that is refused leaves none.
+            let blob = ingest.commit_durably().await?;
+            repositories.create(name).await?;
+            blob
+        }
+    };
     Ok(created(name, digest))
 }
 

@@ -223,6 +223,30 @@ impl Layout {
         blocking(move || Ok(path.is_file())).await
     }
 
+    /// Makes the folder for what is not finished, durably, and no layout yet.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
+    pub(crate) async fn prepare(&self) -> Result<(), Error> {
+        let partials = self.shelf.partials().to_owned();
+        blocking(move || disk::create_dirs_durably(&partials)).await
+    }
+
+    /// Removes the directories of a layout that was never made, as far as they are empty, and those above it up to `top`.
+    /// Whoever is about to use one of them finds it gone, and makes it again.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
+    pub(crate) async fn vacate(&self, top: &Path) -> Result<(), Error> {
+        let (partials, top, version) = (self.shelf.partials().to_owned(), top.to_owned(), self.root.join(VERSION_FILE));
+        blocking(move || {
+            let below = |directory: &&Path| **directory != *top && directory.starts_with(&top);
+            // Only what is empty goes: `remove_dir` fails otherwise, and what stands above is not empty either then.
+            let has_gone = |directory: &Path| std::fs::remove_dir(directory).is_ok();
+            if !version.is_file() {
+                let _ = partials.ancestors().take_while(below).all(has_gone);
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Returns how long the index is that is kept in memory, in bytes.
     #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
     pub(crate) fn weight(&self) -> u64 {
@@ -347,7 +371,8 @@ impl Layout {
         disk::replace(&path, bytes, Mode::Shared)
     }
 
-    fn at(root: PathBuf) -> Self {
+    /// Names a layout that need not be there. What it keeps in its own folder may be there before the layout is.
+    pub(crate) fn at(root: PathBuf) -> Self {
         let shelf = Shelf::new(root.join("blobs"), root.join(PRIVATE).join("partial"), Naming::Folders, Mode::ReadOnly);
         Self { root: root.into(), shelf, remembered: Remembered::default() }
     }

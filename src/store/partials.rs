@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::shelf::Shelf;
+use super::shelf::{SessionId, Shelf};
 use super::writer::{discard, try_lock};
 use crate::disk;
 use crate::error::Error;
@@ -60,6 +60,24 @@ impl Shelf {
             }
         }
         Ok(swept)
+    }
+}
+
+impl Shelf {
+    /// Returns the sessions that are open here: how many bytes each has, and how long ago it was written to. Blocks.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a registry asks for it"))]
+    pub(crate) fn sessions(&self) -> Result<Vec<(SessionId, u64, Duration)>, Error> {
+        let mut found = Vec::new();
+        for entry in entries(self.partials())? {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_prefix("session-")?.parse().ok());
+            // One that was closed meanwhile is none.
+            if let (Some(id), Ok(metadata)) = (id, entry.metadata()) {
+                let idle = metadata.modified().ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
+                found.push((id, metadata.len(), idle));
+            }
+        }
+        Ok(found)
     }
 }
 
