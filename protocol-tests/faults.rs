@@ -2,63 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spinreg::conformance::{Finding, Findings, Grounds, Level, Listed, Means, Outcome, catalogue, check};
-use spinreg::serve::faults::{self, Example, Fault, Faulty};
-use spinreg::serve::{Registry, Server, ServerOptions};
-use tempfile::TempDir;
+use spinreg::conformance::{Finding, Findings, Level, Listed, Outcome, catalogue};
+use spinreg::serve::faults::{self, Example};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::support::bad::{Bad, judge};
 use crate::support::cli::Cli;
 use crate::support::document::part;
-use crate::support::judged::probe;
 use crate::support::kit::exchange;
 
-/// A registry of our own with faults; dropping it ends it.
-struct Bad {
-    address: SocketAddr,
-    serving: JoinHandle<()>,
-    _root: TempDir,
-}
-
-impl Bad {
-    async fn start(faults: &[&str]) -> Self {
-        let root = tempfile::tempdir().expect("a temporary directory");
-        let registry = Registry::open(root.path()).await.expect("an empty directory");
-        let faulty = Faulty::new(registry, faults.iter().map(|text| text.parse::<Fault>().expect(text)));
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(loopback, faulty, ServerOptions::default()).await.expect("a loopback port");
-        let address = server.address();
-        Self { address, serving: tokio::spawn(server.run(std::future::pending())), _root: root }
-    }
-}
-
-impl Drop for Bad {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-/// Makes every check against a registry with these faults.
-async fn judge(faults: &[&str]) -> Findings {
-    let registry = Bad::start(faults).await;
-    let stalls = faults.iter().any(|fault| fault.starts_with("stall"));
-    let probe = probe(&registry.address.to_string(), |options| {
-        if stalls {
-            (options.policy.stall, options.policy.headers) = (PATIENCE, PATIENCE);
-        }
-    });
-    let grounds = Grounds {
-        repository: "conformance/one".parse().expect("a name"),
-        other: "conformance/two".parse().expect("a name"),
-        means: Means::Push,
-    };
-    check(&probe, &grounds, std::future::pending()).await
+async fn judge_afresh(faults: &[&str]) -> Findings {
+    judge(&Bad::start(faults).await).await
 }
 
 /// What became of a check in all its columns: the worst of it.
@@ -119,7 +78,7 @@ async fn every_fault_is_noticed_by_the_checks_that_it_declares_and_by_no_others(
         let places = places.clone();
         judging.spawn(async move {
             let _place = places.acquire_owned().await.expect("nobody closes the semaphore");
-            match timeout(WATCHDOG, judge(example.faults)).await {
+            match timeout(WATCHDOG, judge_afresh(example.faults)).await {
                 Ok(found) => surprises(example, &found),
                 Err(_) => vec![format!("{:?}: the checks do not end", example.faults)],
             }
@@ -144,7 +103,7 @@ async fn the_line_breaks_where_it_is_told_to() {
     ] {
         let registry = Bad::start(faults).await;
         for end in ends {
-            let answer = exchange(registry.address, "GET /v2/ HTTP/1.1").await.expect("an answer");
+            let answer = exchange(registry.address(), "GET /v2/ HTTP/1.1").await.expect("an answer");
             assert!(answer.ends_with(end) && answer.is_empty() == end.is_empty(), "{faults:?}: {answer}");
             assert_eq!(answer.contains("x-said: a, b\r\n"), faults[0].starts_with("header"), "{answer}");
         }
@@ -156,7 +115,7 @@ async fn the_line_breaks_where_it_is_told_to() {
 async fn a_reset_is_no_end() {
     for fault in ["reset", "reset,when=200", "reset=1"] {
         let registry = Bad::start(&[fault]).await;
-        let error = exchange(registry.address, "GET /v2/ HTTP/1.1").await.expect_err(fault);
+        let error = exchange(registry.address(), "GET /v2/ HTTP/1.1").await.expect_err(fault);
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{fault}: {error}");
     }
 }
@@ -165,7 +124,7 @@ async fn a_reset_is_no_end() {
 async fn a_registry_is_bad_for_as_often_as_it_is_told_to() {
     let registry = Bad::start(&["status=503,times=2,retry-after=7", "status=429,after=3"]).await;
     for status in ["503", "503", "200", "429", "429"] {
-        let answer = exchange(registry.address, "GET /v2/ HTTP/1.1").await.expect("an answer");
+        let answer = exchange(registry.address(), "GET /v2/ HTTP/1.1").await.expect("an answer");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert_eq!(answer.contains("retry-after: 7\r\n"), status == "503", "{answer}");
     }
@@ -260,5 +219,3 @@ static NOTHING: Example = Example { faults: &[], breaks: &[], lacks: &[], blocks
 const ABREAST: usize = 24;
 /// Checks that hang must not hang the tests; nothing takes this long otherwise.
 const WATCHDOG: Duration = Duration::from_secs(60);
-/// How long a registry that stalls is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);

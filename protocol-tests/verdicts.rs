@@ -65,8 +65,11 @@ async fn a_registry_that_fails_ends_with_1_and_shows_how_to_see_it_again() {
     let run = judge(&cli, &front.registry(), &["--seed", "7"]).await;
     assert_ends(&run, 1, &format!("error: `{}` does not conform\n\nhint: `./results/report.html`", front.registry()));
     assert!(!run.stdout.contains('\u{1b}'), "{run}");
-    let curl = format!("$ curl -sSgi http://{}/v2/conformance/repo1/blobs/sha256:", front.registry());
-    assert!(run.stdout.lines().any(|line| line.trim_start().starts_with(&curl)), "no `{curl}` in {run}");
+    let push = format!(" 'http://{}/v2/conformance/repo1/blobs/uploads/?digest=sha256%3A", front.registry());
+    let lines: Vec<&str> = run.stdout.lines().map(str::trim_start).collect();
+    let get =
+        lines.iter().position(|line| *line == "curl -sSgi \"$at1\"").unwrap_or_else(|| panic!("no `GET` in {run}"));
+    assert!(lines[get - 1].starts_with("at1=") && lines[get - 1].contains(&push), "no `{push}` in {run}");
     assert!(run.stdout.contains("\nwith `--seed 7` the content is the same again\n"), "{run}");
     let junit = read(&cli, "results/junit.xml");
     let junit = roxmltree::Document::parse(&junit).expect("XML");

@@ -1,6 +1,7 @@
 //! What the tests stand on: peers that behave and misbehave on command, and the tool in a room of its own.
 #![allow(dead_code, reason = "each test target uses its own part")]
 
+pub(crate) mod bad;
 pub(crate) mod chance;
 pub(crate) mod cli;
 pub(crate) mod client;

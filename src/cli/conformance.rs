@@ -30,8 +30,8 @@ use crate::conformance::{self, Comparison, Probe, Report, Verdicts};
 ///
 /// Takes every step of the official conformance suite, and makes precise checks besides, each of one sentence of the
 /// specification. Pushes to two repositories and removes what it pushed. Obeys the `OCI_*` variables and
-/// `oci-conformance.yaml` of the official suite; flags go before both. Prints the verdicts and what failed, with a `curl` line
-/// that shows it again; results.yaml, junit.xml and report.html tell everything.
+/// `oci-conformance.yaml` of the official suite; flags go before both. Prints the verdicts and what failed, with `curl` lines
+/// that show it again; results.yaml, junit.xml and report.html tell everything.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Conformance {
@@ -220,7 +220,7 @@ impl Conformance {
         let report = outcome?;
         papers.write(&report, strictness)?;
         let outcome = Outcome::of(&report, &papers);
-        outcome.print(&self.outputs, strictness, context)?;
+        outcome.print(&self.outputs, &papers, strictness, context)?;
         outcome.end(strictness, &papers)
     }
 }
@@ -275,14 +275,21 @@ impl<'a> Outcome<'a> {
         Self { report, compared: with(&papers.compare), baseline: with(&papers.baseline) }
     }
 
-    fn print(&self, outputs: &Outputs, strictness: Strictness, context: &Context) -> Result<(), Problem> {
+    fn print(
+        &self,
+        outputs: &Outputs,
+        papers: &Papers,
+        strictness: Strictness,
+        context: &Context,
+    ) -> Result<(), Problem> {
         let report = self.report;
         if outputs.json {
             let compared = self.compared.as_ref().map(|(_, comparison)| comparison);
             let baseline = self.baseline.as_ref().map(|(_, comparison)| comparison);
             return Ok(output::page(&report::json(report, &Json { strictness, compared, baseline }))?);
         }
-        let mut page = report::text(report, strictness, painter());
+        let whole = papers.report().map_or_else(|| "`--json`".to_owned(), |path| format!("`{}`", path.display()));
+        let mut page = report::text(report, strictness, &whole, painter());
         if context.quiet {
             page.truncate(page.find('\n').unwrap_or(page.len()));
         }

@@ -12,6 +12,7 @@ mod compare;
 mod doctor;
 mod doctor_readings;
 mod doctor_report;
+mod journal;
 mod keys;
 mod official;
 mod probe;

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
+use super::journal::{Journal, Session};
 use super::record::{Exchange, Header, Sample};
 use crate::auth::{Actions, Authorizer, Scope, Scopes};
 use crate::content::Body;
@@ -27,6 +28,7 @@ use crate::transport::{Budget, FinalUri, Payload, Policy, Redirects, Scheme, hea
 pub struct Probe {
     inner: Arc<Inner>,
     observer: Option<Arc<Observer>>,
+    journal: Arc<Journal>,
 }
 
 /// Who is told of exchanges.
@@ -46,13 +48,47 @@ impl Probe {
             Scheme::Https => "https",
         };
         let base = format!("{scheme}://{}", registry.api_host());
-        Self { inner: Arc::new(Inner { authorizer, registry, base }), observer: None }
+        Self { inner: Arc::new(Inner { authorizer, registry, base }), observer: None, journal: Arc::default() }
     }
 
     /// Tells `observer` of every exchange from now on, for people who wait. It must not block.
     #[must_use]
     pub fn observed(self, observer: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         Self { observer: Some(Arc::new(observer)), ..self }
+    }
+
+    /// Returns a probe with a journal of its own, which is empty.
+    #[must_use]
+    pub(super) fn journaled(&self) -> Self {
+        Self { journal: Arc::default(), ..self.clone() }
+    }
+
+    /// Says that what was pushed so far is removed, and has nothing to do with what comes.
+    pub(super) fn scene(&self) {
+        self.journal.scene();
+    }
+
+    /// Returns what changed the registry so far.
+    pub(super) fn journal(&self) -> Vec<Exchange> {
+        self.journal.entries()
+    }
+
+    /// Gives up every upload session that is open, and returns those that stay, as URLs without what grants access.
+    ///
+    /// **Requests**: a `DELETE` for each; none any more once one of them has no answer.
+    pub(super) async fn give_up(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let mut heard = true;
+        for Session { place, name } in self.journal.sessions() {
+            let asking = self.request(Method::DELETE, &place);
+            let asking = name.iter().fold(asking, |asking, name| asking.within(name));
+            let status = if heard { asking.send().await.status } else { None };
+            heard = status.is_some();
+            if !status.is_some_and(|status| status.is_success() || status == StatusCode::NOT_FOUND) {
+                left.push(printable(&place));
+            }
+        }
+        left
     }
 
     /// Returns the registry that is asked.
@@ -67,6 +103,7 @@ impl Probe {
             probe: self.clone(),
             method,
             target: whole,
+            is_ours: target.starts_with('/'),
             headers: HeaderMap::new(),
             bytes: Bytes::new(),
             framing: Framing::Length,
@@ -83,6 +120,8 @@ pub struct Asking {
     probe: Probe,
     method: Method,
     target: String,
+    /// Whether no answer named the target.
+    is_ours: bool,
     headers: HeaderMap,
     bytes: Bytes,
     framing: Framing,
@@ -142,11 +181,13 @@ impl Asking {
     /// **Requests**: one; besides, what the credentials take, redirects, and the repetitions that [`Probe`] names.
     pub async fn send(self) -> Answer {
         let started = Instant::now();
+        let journal = &self.probe.journal;
         let mut exchange = Exchange {
             method: self.method.to_string(),
             url: printable(&self.target),
             request_headers: self.printable_headers(),
             request_body: Sample::of(&self.bytes),
+            trace: journal.begin(&self.target, self.is_ours, self.bytes.clone()),
             ..Exchange::default()
         };
         let uri = match self.target.parse::<Uri>() {
@@ -158,9 +199,12 @@ impl Asking {
         };
         let answer = match self.exchange(&uri).await {
             Ok(response) => Answer::read(response, &uri, self.limit, exchange).await,
-            Err(error) => Answer::failed(&error, exchange),
+            Err(error) => Answer::failed(&error, &uri, exchange),
         };
-        let answer = answer.after(started.elapsed());
+        let mut answer = answer.after(started.elapsed());
+        let may_have_moved = self.redirects == Redirects::Follow && answer.status.is_none();
+        answer.exchange.trace.redirected = may_have_moved || answer.status.is_some() && answer.uri != uri;
+        journal.end(&mut answer, &self.method, self.name.clone().or_else(|| repository(uri.path())));
         if let Some(observer) = &self.probe.observer {
             observer(&answer.exchange);
         }
@@ -345,14 +389,14 @@ impl Answer {
         Self { exchange, ..Self::default() }
     }
 
-    fn failed(error: &Error, mut exchange: Exchange) -> Self {
+    fn failed(error: &Error, asked: &Uri, mut exchange: Exchange) -> Self {
         exchange.failure = Some(causes(error));
         let status = match error {
             Error::Unauthorized(_) => Some(StatusCode::UNAUTHORIZED),
             _ => None,
         };
         exchange.status = status.map(|status| status.as_u16());
-        Self { status, exchange, ..Self::default() }
+        Self { status, exchange, uri: asked.clone(), ..Self::default() }
     }
 
     async fn read(response: Response<Body>, asked: &Uri, limit: usize, mut exchange: Exchange) -> Self {
@@ -431,8 +475,7 @@ impl Sample {
         };
         let is_text = |text: &&str| !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace());
         let text = text.filter(is_text).map(str::to_owned);
-        let binary = text.is_none().then(|| Bytes::copy_from_slice(front));
-        Self { length: bytes.len() as u64, text, bytes: binary }
+        Self { length: bytes.len() as u64, text }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::checks::Findings;
+use super::journal::Trace;
 use super::verdict::{Api, DataSet, Status};
-use crate::model::Algorithm;
+use crate::model::{Algorithm, Registry};
 
 /// All that one run found out. What prints it takes it by reference and adds nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +27,22 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was pushed and could not be removed, as paths of the registry.
     pub leftovers: Vec<String>,
+    /// Upload sessions that were opened and could not be given up, as URLs without what grants access.
+    pub sessions: Vec<String>,
     /// Why the run ended before all steps were taken; none if they were.
     pub aborted: Option<String>,
     /// How long all of it took.
     pub elapsed: Duration,
+    /// What changed the registry, in the order in which it was over: what shows a failure again begins with some of it.
+    pub(super) journal: Vec<Exchange>,
+}
+
+impl Report {
+    /// Makes a report of precise checks alone, for those who do not take the official steps.
+    pub fn of_checks(registry: &Registry, found: Findings) -> Self {
+        let Findings { findings, leftovers, sessions, journal } = found;
+        Self { registry: registry.to_string(), findings, leftovers, sessions, journal, ..Self::default() }
+    }
 }
 
 /// A step of the official suite.
@@ -52,6 +64,8 @@ pub struct Step {
     pub blocked_by: Option<Vec<String>>,
     /// What went over the wire.
     pub exchanges: Vec<Exchange>,
+    /// Which of the exchanges shows what is wrong; none if nothing is.
+    pub decisive: Option<usize>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -77,6 +91,8 @@ pub struct Exchange {
     pub failure: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
+    /// Where it stands in the run.
+    pub(super) trace: Trace,
 }
 
 /// A header as it went over the wire, its value made printable.
@@ -95,8 +111,6 @@ pub struct Sample {
     pub length: u64,
     /// At most the first 4096 bytes, if they are text.
     pub text: Option<String>,
-    /// The same bytes, if they are not: what reproduces a request has to send them.
-    pub bytes: Option<Bytes>,
 }
 
 /// A precise check: one sentence of the specification.
@@ -140,6 +154,8 @@ pub struct Finding {
     pub differs: Option<&'static str>,
     /// What went over the wire.
     pub exchanges: Vec<Exchange>,
+    /// Which of the exchanges shows what is wrong; none if nothing is.
+    pub decisive: Option<usize>,
 }
 
 /// What came of a check.

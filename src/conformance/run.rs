@@ -10,7 +10,8 @@ use super::probe::Probe;
 use super::record::{Finding, Report};
 use super::settings::Settings;
 
-/// Judges a registry. What is pushed is removed in the end, also where the run ends early; what stays is listed.
+/// Judges a registry. What is pushed is removed in the end, and upload sessions that steps left open are given up, also
+/// where the run ends early; what stays is listed.
 ///
 /// The run ends early once `interrupted` is done, and where nobody answers: [`Report::aborted`] says so.
 ///
@@ -20,7 +21,9 @@ pub async fn run(settings: &Settings, probe: &Probe, interrupted: impl Future<Ou
     let started = Instant::now();
     let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut interrupted = pin!(interrupted);
+    let probe = &probe.journaled();
     let mut report = Box::pin(official::run(settings, probe, seed, interrupted.as_mut())).await;
+    probe.scene();
     // Steps that were chosen by their names are asked for alone, and nobody answers twice.
     if report.aborted.is_none() && settings.filter.is_empty() {
         let means = if settings.apis.push { Means::Push } else { Means::Read };
@@ -33,6 +36,10 @@ pub async fn run(settings: &Settings, probe: &Probe, interrupted: impl Future<Ou
             .filter(|finding| is_asked(finding, settings))
             .for_each(|finding| finding.differs = None);
         report.leftovers.extend(found.leftovers);
+        (report.sessions, report.journal) = (found.sessions, found.journal);
+    } else {
+        report.journal = probe.journal();
+        report.sessions = probe.give_up().await;
     }
     report.elapsed = started.elapsed();
     report

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::super::probe::{Answer, Asking, Probe, with_digest};
 use super::super::{Exchange, Finding, Outcome};
 use super::content::{Blob, Document, IMAGE, INDEX, at};
-use super::rule::{Fall, Rule, Verdict, blocked};
+use super::rule::{Fall, Rule, Verdict, blocked, seen_in};
 use super::{manifests, uploads};
 use crate::model::{Algorithm, Name};
 
@@ -72,12 +72,14 @@ impl Bench {
     /// Keeps what came of a check that was judged elsewhere.
     pub(super) fn keep(&self, rule: &'static Rule, verdict: Verdict) {
         let mut book = self.book();
-        let (exchanges, mut notes) = (std::mem::take(&mut book.exchanges), std::mem::take(&mut book.notes));
+        let (mut exchanges, mut notes) = (std::mem::take(&mut book.exchanges), std::mem::take(&mut book.notes));
         let mut differs = book.differs.take();
+        let mut decisive = None;
         let outcome = match verdict {
             Ok(()) => Outcome::Met,
-            Err(Fall::Broken(why)) => {
+            Err(Fall::Broken(why, seen)) => {
                 notes.insert(0, why);
+                decisive = decide(&mut exchanges, seen);
                 differs = differs.or(rule.unseen);
                 Outcome::Broken
             }
@@ -88,7 +90,7 @@ impl Bench {
             Err(Fall::Blocked(by)) => Outcome::Blocked(by),
         };
         let algorithm = book.algorithm;
-        book.findings.push(Finding { check: rule.check, algorithm, outcome, notes, differs, exchanges });
+        book.findings.push(Finding { check: rule.check, algorithm, outcome, notes, differs, exchanges, decisive });
     }
 
     /// Adds a sentence to the check that is being made.
@@ -197,10 +199,7 @@ impl Bench {
     pub(super) async fn open(&self) -> Result<String, Fall> {
         let answer = self.bare(Method::POST, &self.uploads()).await;
         match answer.place() {
-            Ok(place) if succeeded(&answer) => {
-                self.litter(&place);
-                Ok(place)
-            }
+            Ok(place) if succeeded(&answer) => Ok(place),
             _ => blocked(&uploads::POST),
         }
     }
@@ -235,7 +234,6 @@ impl Bench {
             if succeeded(&self.ask(closing).await) {
                 return Ok(());
             }
-            self.litter(&place);
         }
         let whole = format!("{uploads}?digest={digest}");
         let posting = || {
@@ -275,24 +273,39 @@ impl Bench {
         }
     }
 
-    /// Removes what was pushed: manifests before the blobs that they name, the last ones first.
+    /// Returns what was asked last in this check.
+    pub(super) fn last(&self) -> Option<Box<Exchange>> {
+        self.book().exchanges.last().cloned().map(Box::new)
+    }
+
+    /// Removes what was pushed: manifests before the blobs that they name, the last ones first. What comes then has nothing
+    /// to do with what was before.
     pub(super) async fn clean(&self) {
         let mut litter = std::mem::take(&mut self.book().litter);
         litter.reverse();
         litter.sort_by_key(|target| !target.contains("/manifests/"));
         for target in litter {
-            let is_session = !target.starts_with('/') || target.contains("/uploads/");
             let answer = self.request(Method::DELETE, &target).send().await;
             let gone = answer.status.is_some_and(|status| status.is_success() || status == StatusCode::NOT_FOUND);
-            // A session ends by itself; content does not. What is deleted already is refused in some other way by some.
-            let stays =
-                !gone && !is_session && !self.request(Method::HEAD, &target).send().await.is(StatusCode::NOT_FOUND);
+            // What is deleted already is refused in some other way by some.
+            let stays = !gone && !self.request(Method::HEAD, &target).send().await.is(StatusCode::NOT_FOUND);
             if stays {
                 self.book().leftovers.push(target);
             }
         }
         self.book().exchanges.clear();
+        self.probe.scene();
     }
+}
+
+/// Finds the exchange that shows what is wrong, which may belong to an earlier check; it is the last one if nothing is said.
+fn decide(exchanges: &mut Vec<Exchange>, seen: Option<Box<Exchange>>) -> Option<usize> {
+    let Some(seen) = seen else { return exchanges.len().checked_sub(1) };
+    let at = exchanges.iter().position(|exchange| exchange.trace.began >= seen.trace.began).unwrap_or(exchanges.len());
+    if exchanges.get(at).is_none_or(|exchange| exchange.trace.began != seen.trace.began) {
+        exchanges.insert(at, *seen);
+    }
+    Some(at)
 }
 
 /// Says whether an answer is a yes, of whatever kind.
@@ -311,21 +324,22 @@ pub(super) fn said(answer: &Answer) -> String {
 
 /// Demands a status.
 pub(super) fn expect(answer: &Answer, status: StatusCode) -> Verdict {
-    super::rule::ensure(answer.is(status), || format!("{}, not {}", said(answer), status.as_u16()))
+    seen_in(answer, super::rule::ensure(answer.is(status), || format!("{}, not {}", said(answer), status.as_u16())))
 }
 
 /// Demands one of some statuses.
 pub(super) fn expect_any(answer: &Answer, statuses: &[StatusCode]) -> Verdict {
     let names = || statuses.iter().map(|status| status.as_u16().to_string()).collect::<Vec<_>>().join(" or ");
-    super::rule::ensure(statuses.iter().any(|status| answer.is(*status)), || {
+    let verdict = super::rule::ensure(statuses.iter().any(|status| answer.is(*status)), || {
         format!("{}, not {}", said(answer), names())
-    })
+    });
+    seen_in(answer, verdict)
 }
 
 /// Demands the exact bytes.
 pub(super) fn expect_bytes(answer: &Answer, bytes: &[u8]) -> Verdict {
     use super::super::probe::End;
-    match &answer.end {
+    let verdict = match &answer.end {
         End::Broken(why) => super::rule::broken(format!("the body broke off: {why}")),
         _ if answer.body == bytes => Ok(()),
         _ => super::rule::broken(format!(
@@ -333,7 +347,8 @@ pub(super) fn expect_bytes(answer: &Answer, bytes: &[u8]) -> Verdict {
             answer.body.len(),
             bytes.len()
         )),
-    }
+    };
+    seen_in(answer, verdict)
 }
 
 /// The media type of blobs.

@@ -3,9 +3,10 @@
 use http::{Method, StatusCode};
 
 use super::super::Level;
+use super::super::probe::Answer;
 use super::bench::{Bench, expect, expect_bytes, said};
 use super::content::Blob;
-use super::rule::{Rule, ensure};
+use super::rule::{Rule, Verdict, broken, ensure, seen_in};
 use crate::model::Digest;
 
 pub(super) static GET: Rule = Rule::new(
@@ -65,7 +66,7 @@ pub(super) static ALL: &[&Rule] = &[&GET, &HEAD, &HEAD_LENGTH, &DIGEST_HEADER, &
 
 pub(super) async fn run(bench: &Bench) {
     let algorithm = bench.algorithm();
-    let blob = Blob::random(algorithm, 512);
+    let blob = Blob::binary(algorithm, 512);
     let path = blob.path(&bench.name);
     let pushed = bench.push(&blob).await;
     let (got, head) = match pushed {
@@ -89,17 +90,19 @@ pub(super) async fn run(bench: &Bench) {
         .check(&HEAD_LENGTH, async {
             pushed.clone()?;
             let expected = blob.bytes.len().to_string();
-            ensure(head.header("content-length") == Some(&*expected), || match head.header("content-length") {
+            let said_length = head.header("content-length");
+            let verdict = ensure(said_length == Some(&*expected), || match said_length {
                 Some(length) => format!("the blob has {expected} bytes, and `Content-Length` says {length}"),
                 None => format!("{} without `Content-Length`", said(&head)),
-            })
+            });
+            seen_in(&head, verdict)
         })
         .await;
     bench
         .check(&DIGEST_HEADER, async {
             pushed.clone()?;
-            names(got.digest(), &blob, "GET")?;
-            names(head.digest(), &blob, "HEAD")
+            names(&got, &blob)?;
+            names(&head, &blob)
         })
         .await;
     let absent = Blob::random(algorithm, 32).path(&bench.name);
@@ -114,11 +117,15 @@ pub(super) async fn run(bench: &Bench) {
     bench.clean().await;
 }
 
-/// Compares a digest header with a blob. It may be of another algorithm than the one that was asked for.
-pub(super) fn names(header: Option<&str>, blob: &Blob, what: &str) -> super::rule::Verdict {
-    let Some(text) = header else {
-        return super::rule::broken(format!("the answer to {what} has no `Docker-Content-Digest`"));
+/// Compares the digest header of an answer with a blob. It may be of another algorithm than the one that was asked for.
+pub(super) fn names(answer: &Answer, blob: &Blob) -> Verdict {
+    let what = &answer.exchange.method;
+    let verdict = match answer.digest() {
+        None => broken(format!("the answer to {what} has no `Docker-Content-Digest`")),
+        Some(text) => {
+            let right = text.parse::<Digest>().is_ok_and(|said| Digest::of_with(said.algorithm(), &blob.bytes) == said);
+            ensure(right, || format!("the answer to {what} names `{text}`, which is not a digest of `{}`", blob.digest))
+        }
     };
-    let right = text.parse::<Digest>().is_ok_and(|said| Digest::of_with(said.algorithm(), &blob.bytes) == said);
-    ensure(right, || format!("the answer to {what} names `{text}`, which is not a digest of `{}`", blob.digest))
+    seen_in(answer, verdict)
 }

@@ -8,7 +8,7 @@ use super::super::Level;
 use super::super::probe::{Answer, with_digest};
 use super::bench::{Bench, OCTETS, expect, expect_bytes, said, succeeded};
 use super::content::Blob;
-use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure};
+use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure, seen_in};
 use super::uploads;
 
 const CHUNKS: &str = "Pushing a blob in chunks";
@@ -109,7 +109,6 @@ impl<'a> Session<'a> {
     async fn open(bench: &'a Bench) -> Result<Self, Fall> {
         let posted = bench.bare(Method::POST, &bench.uploads()).await;
         let (Ok(place), true) = (posted.place(), succeeded(&posted)) else { return blocked(&uploads::POST) };
-        bench.litter(&place);
         let least = posted.header("oci-chunk-min-length").and_then(|text| text.parse().ok());
         Ok(Self { bench, place, offset: 0, least })
     }
@@ -140,7 +139,6 @@ impl<'a> Session<'a> {
         if succeeded(answer) {
             self.offset += length;
             self.place = answer.place().unwrap_or_else(|_| self.place.clone());
-            self.bench.litter(&self.place);
         }
     }
 
@@ -191,10 +189,11 @@ async fn in_order(bench: &Bench) {
         .check(&PATCH_RANGE, async {
             taken()?;
             for (answer, end) in answers.iter().zip(&ends) {
-                ensure(answer.range() == Some((0, *end as u64)), || match answer.header("range") {
+                let verdict = ensure(answer.range() == Some((0, *end as u64)), || match answer.header("range") {
                     Some(range) => format!("bytes 0 to {end} are there, and `Range` says `{range}`"),
                     None => "the answer to a chunk has no `Range`".to_owned(),
-                })?;
+                });
+                seen_in(answer, verdict)?;
             }
             Ok(())
         })
@@ -202,7 +201,7 @@ async fn in_order(bench: &Bench) {
     bench
         .check(&PATCH_LOCATION, async {
             taken()?;
-            answers.iter().try_for_each(|answer| answer.place().map_or_else(broken, |_| Ok(())))
+            answers.iter().try_for_each(|answer| seen_in(answer, answer.place().map_or_else(broken, |_| Ok(()))))
         })
         .await;
 }

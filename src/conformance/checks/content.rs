@@ -13,11 +13,18 @@ pub(super) struct Blob {
 }
 
 impl Blob {
-    /// Makes a blob of random bytes.
-    pub(super) fn random(algorithm: Algorithm, length: usize) -> Self {
+    /// Makes a blob of random bytes, of all kinds.
+    pub(super) fn binary(algorithm: Algorithm, length: usize) -> Self {
         let mut bytes = vec![0; length];
         fastrand::fill(&mut bytes);
         Self::of(algorithm, bytes)
+    }
+
+    /// Makes a blob that nobody has pushed before, and that is short to write down: random letters and digits at the front
+    /// of each block, and spaces.
+    pub(super) fn random(algorithm: Algorithm, length: usize) -> Self {
+        let sign = |at: usize| if at % BLOCK < RANDOM { fastrand::alphanumeric() } else { ' ' };
+        Self::of(algorithm, (0..length).map(sign).collect::<String>())
     }
 
     /// Takes bytes for a blob.
@@ -103,6 +110,11 @@ impl Document {
         &self.body["annotations"]
     }
 }
+
+/// Bytes of a block: no two chunks of an upload are the same.
+const BLOCK: usize = 512;
+/// Random letters and digits of each.
+const RANDOM: usize = 16;
 
 /// Returns where a manifest is.
 pub(super) fn at(name: &Name, reference: &str) -> String {

@@ -7,7 +7,7 @@ use super::super::Level;
 use super::super::probe::Answer;
 use super::bench::{Bench, said};
 use super::content::{Blob, tag};
-use super::rule::{Rule, blocked, broken, ensure};
+use super::rule::{Rule, blocked, broken, ensure, seen_in};
 use crate::model::{Algorithm, ErrorCode};
 
 const CODES: &str = "Error Codes";
@@ -76,7 +76,7 @@ pub(super) async fn run(bench: &Bench) {
             refusals.push((manifest, &[ErrorCode::ManifestUnknown, ErrorCode::NameUnknown]));
             refusals.iter().try_for_each(|(answer, _)| match codes(answer) {
                 Ok(_) => Ok(()),
-                Err(why) => broken(format!("{}: {why}", said(answer))),
+                Err(why) => seen_in(answer, broken(format!("{}: {why}", said(answer)))),
             })
         })
         .await;
@@ -87,15 +87,16 @@ pub(super) async fn run(bench: &Bench) {
         .check(&CONTENT_TYPE, async {
             read.clone()?.iter().try_for_each(|(answer, ..)| {
                 let found = answer.media_type().unwrap_or_default();
-                ensure(found == "application/json", || format!("JSON is sent as `{found}`"))
+                seen_in(answer, ensure(found == "application/json", || format!("JSON is sent as `{found}`")))
             })
         })
         .await;
     bench
         .check(&CODE_FORM, async {
-            read.clone()?.iter().flat_map(|(_, codes, _)| codes).try_for_each(|code| {
-                let formed = !code.is_empty() && code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-                ensure(formed, || format!("`{code}` is no code"))
+            let is_formed = |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+            read.clone()?.iter().try_for_each(|(answer, codes, _)| {
+                let odd = codes.iter().find(|code| !is_formed(code));
+                odd.map_or(Ok(()), |code| seen_in(answer, broken(format!("`{code}` is no code"))))
             })
         })
         .await;
@@ -103,7 +104,7 @@ pub(super) async fn run(bench: &Bench) {
         .check(&CODE_KNOWN, async {
             read.clone()?.iter().try_for_each(|(answer, codes, fitting)| {
                 let fits = codes.iter().any(|code| fitting.contains(&ErrorCode::from(code.as_str())));
-                ensure(fits, || format!("{} with `{}`", said(answer), codes.join("`, `")))
+                seen_in(answer, ensure(fits, || format!("{} with `{}`", said(answer), codes.join("`, `"))))
             })
         })
         .await;

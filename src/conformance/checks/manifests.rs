@@ -11,7 +11,7 @@ use super::super::Level;
 use super::super::probe::Answer;
 use super::bench::{Bench, expect, expect_any, expect_bytes, said, succeeded};
 use super::content::{Blob, Document, EMPTY, IMAGE, IMAGE_CONFIG, at, nonce, tag};
-use super::rule::{Fall, Rule, Verdict, broken, ensure, unsupported};
+use super::rule::{Fall, Rule, Verdict, broken, ensure, seen_in, unsupported};
 use crate::model::{Algorithm, Digest};
 
 const PULL: &str = "Pulling manifests";
@@ -260,7 +260,7 @@ async fn pulled(bench: &Bench, document: Result<Document, Fall>) {
     bench
         .check(&LOCATION, async {
             let document = ready()?;
-            let place = put.place().or_else(broken)?;
+            let place = seen_in(&put, put.place().or_else(broken))?;
             // Some registries have a manifest for those alone who say that they can read it.
             let asking = || bench.request(Method::GET, &place).header(ACCEPT, document.media_type);
             let got = bench.ask(asking).await;
@@ -271,7 +271,7 @@ async fn pulled(bench: &Bench, document: Result<Document, Fall>) {
     bench
         .check(&PUT_DIGEST_HEADER, async {
             let document = ready()?;
-            put.digest().map_or(Ok(()), |text| names(text, &document))
+            put.digest().map_or(Ok(()), |text| seen_in(&put, names(text, &document)))
         })
         .await;
     bench
@@ -290,10 +290,11 @@ async fn pulled(bench: &Bench, document: Result<Document, Fall>) {
     bench
         .check(&DIGEST_HEADER, async {
             let document = ready()?;
-            match got.digest() {
+            let verdict = match got.digest() {
                 Some(text) => names(text, &document),
                 None => broken("the answer to GET has no `Docker-Content-Digest`"),
-            }
+            };
+            seen_in(&got, verdict)
         })
         .await;
     bench
@@ -302,10 +303,12 @@ async fn pulled(bench: &Bench, document: Result<Document, Fall>) {
             expect(&head, StatusCode::OK)?;
             typed(&head, document.media_type)?;
             let length = document.bytes.len().to_string();
-            ensure(head.header("content-length") == Some(&*length), || {
+            let verdict = ensure(head.header("content-length") == Some(&*length), || {
                 format!("`Content-Length` is {:?}, the manifest has {length} bytes", head.header("content-length"))
-            })?;
-            head.digest().map_or_else(|| broken("HEAD has no `Docker-Content-Digest`"), |text| names(text, &document))
+            });
+            seen_in(&head, verdict)?;
+            let named = || broken("HEAD has no `Docker-Content-Digest`");
+            seen_in(&head, head.digest().map_or_else(named, |text| names(text, &document)))
         })
         .await;
 }
@@ -386,11 +389,11 @@ async fn sizes(bench: &Bench) {
         .await;
 }
 
-/// Makes an image of so many bytes, which is mostly one annotation.
+/// Makes an image of so many bytes, which is mostly one annotation of spaces.
 fn padded(length: usize) -> Bytes {
     let config = hollow().descriptor(IMAGE_CONFIG);
     let text = |pad: usize| {
-        let annotations = json!({ "com.example.nonce": nonce(), "com.example.pad": "x".repeat(pad) });
+        let annotations = json!({ "com.example.nonce": nonce(), "com.example.pad": " ".repeat(pad) });
         json!({
             "schemaVersion": 2, "mediaType": IMAGE, "artifactType": "application/vnd.example.check.v1",
             "config": config, "layers": [], "annotations": annotations,
@@ -412,7 +415,7 @@ fn pushed(answer: &Answer, by: &Rule) -> Verdict {
 
 fn typed(answer: &Answer, media_type: &str) -> Verdict {
     let found = answer.header("content-type").unwrap_or_default();
-    ensure(found == media_type, || format!("`Content-Type` is `{found}`, not `{media_type}`"))
+    seen_in(answer, ensure(found == media_type, || format!("`Content-Type` is `{found}`, not `{media_type}`")))
 }
 
 fn names(text: &str, document: &Document) -> Verdict {

@@ -3,11 +3,11 @@
 use http::header::RANGE;
 use http::{Method, Uri};
 
-use super::super::Level;
 use super::super::probe::Answer;
+use super::super::{Exchange, Level};
 use super::bench::{Bench, said, succeeded};
 use super::content::Blob;
-use super::rule::{Rule, Verdict, broken, ensure};
+use super::rule::{Fall, Rule, Verdict, broken, ensure};
 use crate::model::Algorithm;
 use crate::transport::{headers, resolve};
 
@@ -59,32 +59,43 @@ pub(super) static ALL: &[&Rule] = &[&REDIRECT, &RETRY_AFTER, &CHALLENGE, &WARNIN
 pub(super) async fn run(bench: &Bench) {
     bench.check(&REDIRECT, redirected(bench)).await;
     let manners = bench.manners();
-    bench
-        .check(&RETRY_AFTER, async {
-            ensure(manners.throttled.iter().all(|(told, _)| *told), || "a 429 has no `Retry-After`".to_owned())
-        })
-        .await;
-    bench
-        .check(&CHALLENGE, async {
-            ensure(manners.challenged.iter().all(|(told, _)| *told), || "a 401 has no `WWW-Authenticate`".to_owned())
-        })
-        .await;
+    bench.check(&RETRY_AFTER, async { untold(&manners.throttled, "a 429 has no `Retry-After`") }).await;
+    bench.check(&CHALLENGE, async { untold(&manners.challenged, "a 401 has no `WWW-Authenticate`") }).await;
     bench
         .check(&WARNING_FORM, async {
-            let texts = manners.warned.iter().flat_map(|(texts, _)| texts);
-            texts.into_iter().try_for_each(|text| {
-                let shown: String = text.chars().take(80).collect();
-                ensure(is_warning(text), || format!("`Warning` is `{shown}`"))
-            })
+            let odd = manners.warned.iter().find_map(|(texts, exchange)| {
+                let text = texts.iter().find(|text| !is_warning(text))?;
+                Some((text.chars().take(80).collect::<String>(), exchange))
+            });
+            odd.map_or(Ok(()), |(shown, exchange)| shown_by(exchange, format!("`Warning` is `{shown}`")))
         })
         .await;
     bench
         .check(&WARNING_LENGTH, async {
-            let most = manners.warned.iter().map(|(texts, _)| texts.iter().map(String::len).sum::<usize>()).max();
-            ensure(most.unwrap_or(0) <= 4096, || format!("the warnings of one answer have {} bytes", most.unwrap_or(0)))
+            let lengths = manners.warned.iter().map(|(texts, exchange)| {
+                let length: usize = texts.iter().map(String::len).sum();
+                (length, exchange)
+            });
+            match lengths.max_by_key(|(length, _)| *length) {
+                Some((length, exchange)) if length > MOST_WARNED => {
+                    shown_by(exchange, format!("the warnings of one answer have {length} bytes"))
+                }
+                _ => Ok(()),
+            }
         })
         .await;
     bench.clean().await;
+}
+
+/// Breaks a rule by the first answer that does not tell what it should.
+fn untold(seen: &[(bool, Exchange)], why: &str) -> Verdict {
+    let first = seen.iter().find(|(told, _)| !told);
+    first.map_or(Ok(()), |(_, exchange)| shown_by(exchange, why.to_owned()))
+}
+
+/// Breaks a rule by an exchange of whatever check.
+fn shown_by(exchange: &Exchange, why: String) -> Verdict {
+    Err(Fall::Broken(why, Some(Box::new(exchange.clone()))))
 }
 
 /// Says whether a warning has the form that the specification allows.
@@ -128,6 +139,9 @@ pub(super) fn below_host(target: &str) -> &str {
     let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
     rest.find('/').map_or("/", |at| &rest[at..])
 }
+
+/// Bytes of the warnings of one answer at most (distribution-spec 1.1).
+const MOST_WARNED: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use super::super::Level;
 use super::super::probe::Answer;
 use super::bench::{Bench, expect, said, succeeded};
 use super::content::Blob;
-use super::rule::{Rule, Verdict, broken, ensure, unsupported};
+use super::rule::{Rule, Verdict, broken, ensure, seen_in, unsupported};
 use super::uploads::leads_to;
 
 const MOUNTS: &str = "Mounting a blob from another repository";
@@ -84,18 +84,14 @@ pub(super) async fn run(bench: &Bench) {
 
 async fn mount(bench: &Bench, target: &str, blob: &Blob) -> Answer {
     bench.litter(&blob.path(&bench.name));
-    let answer = bench.bare(Method::POST, target).await;
-    if let (true, Ok(place)) = (answer.is(StatusCode::ACCEPTED), answer.place()) {
-        bench.litter(&place);
-    }
-    answer
+    bench.bare(Method::POST, target).await
 }
 
 fn judged(answer: &Answer) -> Verdict {
     if !answer.is(StatusCode::ACCEPTED) {
         return expect(answer, StatusCode::CREATED);
     }
-    answer.place().map_or_else(broken, |_| unsupported("a session is opened instead"))
+    seen_in(answer, answer.place().map_or_else(broken, |_| unsupported("a session is opened instead")))
 }
 
 async fn there(bench: &Bench, blob: &Blob) -> Verdict {

@@ -10,7 +10,7 @@ use super::super::Level;
 use super::bench::{Bench, expect, said, succeeded};
 use super::content::{Blob, Document, IMAGE_CONFIG, INDEX};
 use super::referrers_lists::{Listing, list};
-use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure, unsupported};
+use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure, seen_in, unsupported};
 use crate::model::{Algorithm, Digest};
 
 const LISTING: &str = "Listing Referrers";
@@ -174,10 +174,13 @@ pub(super) async fn by_digest(bench: &Bench) {
             // Without the API nothing has to be said about the subject.
             list(bench, &scene.subject.digest, "").await?;
             let expected = scene.subject.digest.to_string();
-            answers.iter().try_for_each(|answer| match answer.header("oci-subject") {
-                Some(named) if named == expected => Ok(()),
-                Some(named) => broken(format!("`OCI-Subject` is `{named}`, the subject is `{expected}`")),
-                None => broken("the answer has no `OCI-Subject`"),
+            answers.iter().try_for_each(|answer| {
+                let verdict = match answer.header("oci-subject") {
+                    Some(named) if named == expected => Ok(()),
+                    Some(named) => broken(format!("`OCI-Subject` is `{named}`, the subject is `{expected}`")),
+                    None => broken("the answer has no `OCI-Subject`"),
+                };
+                seen_in(answer, verdict)
             })
         })
         .await;
@@ -216,10 +219,11 @@ pub(super) async fn run(bench: &Bench) {
         .check(&EMPTY_LIST, async {
             let absent = Blob::random(Algorithm::Sha256, 8).digest;
             let listing = list(bench, &absent, "").await;
+            let seen = bench.last();
             if let (Err(_), Ok(scene)) = (&listing, &scene) {
                 // Whoever has a list for something else has the API.
                 list(bench, &scene.subject.digest, "").await?;
-                return broken("what nothing refers to is answered with 404");
+                return Err(Fall::Broken("what nothing refers to is answered with 404".to_owned(), seen));
             }
             let listing = listing?;
             if listing.bodies.iter().any(|body| body.get("manifests").is_some_and(Value::is_null)) {
@@ -274,22 +278,25 @@ async fn described(bench: &Bench, scene: Result<&Scene, Fall>) {
             made.clone()?;
             listing.pages.iter().try_for_each(|page| {
                 let found = page.header("content-type").unwrap_or_default();
-                ensure(found == INDEX, || format!("`Content-Type` is `{found}`"))
+                seen_in(page, ensure(found == INDEX, || format!("`Content-Type` is `{found}`")))
             })
         })
         .await;
     bench
         .check(&FORM, async {
             made.clone()?;
-            for body in &listing.bodies {
-                ensure(body["schemaVersion"] == 2, || format!("`schemaVersion` is {}", body["schemaVersion"]))?;
-                ensure(body["mediaType"] == INDEX, || format!("`mediaType` is {}", body["mediaType"]))?;
+            for (page, body) in listing.pages.iter().zip(&listing.bodies) {
+                let has_version = body["schemaVersion"] == 2;
+                seen_in(page, ensure(has_version, || format!("`schemaVersion` is {}", body["schemaVersion"])))?;
+                seen_in(page, ensure(body["mediaType"] == INDEX, || format!("`mediaType` is {}", body["mediaType"])))?;
             }
             for (referrer, _) in &referrers {
                 let Some(found) = listing.find(&referrer.digest) else { continue };
                 for key in ["mediaType", "size"] {
                     let expected = &referrer.descriptor()[key];
-                    ensure(found[key] == *expected, || format!("`{key}` is {}, not {expected}", found[key]))?;
+                    let verdict =
+                        ensure(found[key] == *expected, || format!("`{key}` is {}, not {expected}", found[key]));
+                    listing.seen(Some(&referrer.digest), verdict)?;
                 }
             }
             Ok(())
@@ -300,9 +307,10 @@ async fn described(bench: &Bench, scene: Result<&Scene, Fall>) {
             made.clone()?;
             referrers.iter().try_for_each(|(referrer, expected)| {
                 let Some(found) = listing.find(&referrer.digest) else { return Ok(()) };
-                ensure(found["artifactType"].as_str() == expected.as_deref(), || {
+                let verdict = ensure(found["artifactType"].as_str() == expected.as_deref(), || {
                     format!("`artifactType` is {}, not {expected:?}", found["artifactType"])
-                })
+                });
+                listing.seen(Some(&referrer.digest), verdict)
             })
         })
         .await;
@@ -311,19 +319,22 @@ async fn described(bench: &Bench, scene: Result<&Scene, Fall>) {
             made.clone()?;
             referrers.iter().try_for_each(|(referrer, _)| {
                 let Some(found) = listing.find(&referrer.digest) else { return Ok(()) };
-                ensure(found["annotations"] == *referrer.annotations(), || {
+                let verdict = ensure(found["annotations"] == *referrer.annotations(), || {
                     format!("`annotations` are {}, not {}", found["annotations"], referrer.annotations())
-                })
+                });
+                listing.seen(Some(&referrer.digest), verdict)
             })
         })
         .await;
     bench
         .check(&PAGES, async {
             made.clone()?;
-            ensure(!listing.repeats, || "`Link` leads to a page that came before".to_owned())?;
+            let verdict = ensure(!listing.repeats, || "`Link` leads to a page that came before".to_owned());
+            listing.seen(None, verdict)?;
             let mut seen = BTreeSet::new();
             let digests = listing.descriptors().map(|descriptor| descriptor["digest"].as_str().unwrap_or_default());
-            ensure(digests.into_iter().all(|digest| seen.insert(digest)), || "a referrer is listed twice".to_owned())
+            let once = digests.into_iter().all(|digest| seen.insert(digest));
+            listing.seen(None, ensure(once, || "a referrer is listed twice".to_owned()))
         })
         .await;
 }
@@ -349,12 +360,14 @@ async fn filtered(bench: &Bench, scene: Result<&Scene, Fall>) {
             made.clone()?;
             listing.read()?;
             let found = kept.is_some_and(|digest| listing.find(&digest).is_some());
-            ensure(found, || "the referrer of that type is not in the filtered list".to_owned())?;
+            let missing = ensure(found, || "the referrer of that type is not in the filtered list".to_owned());
+            listing.seen(None, missing)?;
             match (others, said_so) {
                 (0, _) => Ok(()),
                 (_, false) => unsupported("the filter is ignored"),
                 (others, true) => {
-                    broken(format!("{others} referrers of other types are in a list that is said to be filtered"))
+                    let why = format!("{others} referrers of other types are in a list that is said to be filtered");
+                    listing.seen(None, broken(why))
                 }
             }
         })
@@ -365,7 +378,9 @@ async fn filtered(bench: &Bench, scene: Result<&Scene, Fall>) {
             listing.read().or_else(|_| blocked(&FILTER))?;
             match (said_so, others) {
                 (true, _) => Ok(()),
-                (false, 0) => broken("the list is filtered, and `OCI-Filters-Applied` does not say so"),
+                (false, 0) => {
+                    listing.seen(None, broken("the list is filtered, and `OCI-Filters-Applied` does not say so"))
+                }
                 (false, _) => unsupported("the filter is ignored"),
             }
         })

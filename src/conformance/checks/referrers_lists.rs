@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::probe::Answer;
 use super::bench::Bench;
 use super::manners::{below_host, next};
-use super::rule::{Fall, Verdict, ensure, unsupported};
+use super::rule::{Fall, Verdict, ensure, seen_in, unsupported};
 use crate::model::Digest;
 
 /// What the registry says refers to something.
@@ -38,11 +38,25 @@ impl Listing {
         self.descriptors().filter(|descriptor| descriptor["digest"] == digest.as_str()).count()
     }
 
+    /// Says that a page shows what is wrong: the one with this manifest, or the last one.
+    pub(super) fn seen(&self, digest: Option<&Digest>, verdict: Verdict) -> Verdict {
+        let text = digest.map(Digest::to_string);
+        let has = |body: &Value| {
+            let list = body["manifests"].as_array().into_iter().flatten();
+            text.is_some() && list.into_iter().any(|descriptor| descriptor["digest"].as_str() == text.as_deref())
+        };
+        let page = self.pages.iter().zip(&self.bodies).find(|(_, body)| has(body)).map(|(page, _)| page);
+        match page.or(self.pages.last()) {
+            Some(page) => seen_in(page, verdict),
+            None => verdict,
+        }
+    }
+
     /// Says what cannot be read.
     pub(super) fn read(&self) -> Verdict {
         for (page, body) in self.pages.iter().zip(&self.bodies) {
             super::bench::expect(page, StatusCode::OK)?;
-            ensure(body["manifests"].is_array(), || "the body is no index".to_owned())?;
+            seen_in(page, ensure(body["manifests"].is_array(), || "the body is no index".to_owned()))?;
         }
         Ok(())
     }

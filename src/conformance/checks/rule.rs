@@ -1,6 +1,7 @@
 //! Rules, and how they may fail to hold.
 
-use super::super::{Check, Level};
+use super::super::probe::Answer;
+use super::super::{Check, Exchange, Level};
 
 /// A check as this code keeps it.
 #[derive(Debug)]
@@ -13,8 +14,8 @@ pub(super) struct Rule {
 /// Why a rule does not hold. That it does is the `Ok` beside it.
 #[derive(Clone, Debug)]
 pub(super) enum Fall {
-    /// It is broken, in a sentence.
-    Broken(String),
+    /// It is broken, in a sentence; and the exchange that shows it, where that is not the last one.
+    Broken(String, Option<Box<Exchange>>),
     /// The registry does without, as it may; in a sentence.
     Unsupported(String),
     /// The check of this name failed first.
@@ -26,7 +27,7 @@ pub(super) type Verdict = Result<(), Fall>;
 
 /// Breaks a rule.
 pub(super) fn broken<T>(why: impl Into<String>) -> Result<T, Fall> {
-    Err(Fall::Broken(why.into()))
+    Err(Fall::Broken(why.into(), None))
 }
 
 /// Finds that the registry does without.
@@ -42,6 +43,14 @@ pub(super) fn blocked<T>(by: &Rule) -> Result<T, Fall> {
 /// Breaks a rule unless `holds`; `why` is asked only then.
 pub(super) fn ensure(holds: bool, why: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { broken(why()) }
+}
+
+/// Says which answer shows that a rule is broken, where nothing nearer has said so.
+pub(super) fn seen_in<T>(answer: &Answer, verdict: Result<T, Fall>) -> Result<T, Fall> {
+    verdict.map_err(|fall| match fall {
+        Fall::Broken(why, None) => Fall::Broken(why, Some(Box::new(answer.exchange.clone()))),
+        fall => fall,
+    })
 }
 
 impl Rule {

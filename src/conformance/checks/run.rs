@@ -9,7 +9,7 @@ use super::{
     blobs, catalogue, chunks, deletion, errors, manifests, manners, mounts, ping, ranges, referrers, sessions, tagging,
     tags, uploads,
 };
-use crate::conformance::{Finding, Outcome, Probe};
+use crate::conformance::{Exchange, Finding, Outcome, Probe};
 use crate::model::{Algorithm, Name};
 
 /// Where checks may leave their marks while they are made.
@@ -40,13 +40,18 @@ pub struct Findings {
     pub findings: Vec<Finding>,
     /// What was pushed and could not be removed, as paths of the registry.
     pub leftovers: Vec<String>,
+    /// Upload sessions that were opened and could not be given up, as URLs without what grants access.
+    pub sessions: Vec<String>,
+    /// What changed the registry.
+    pub(in crate::conformance) journal: Vec<Exchange>,
 }
 
 /// Makes every check, until `interrupted` is done: what is left then is [`Outcome::Disabled`], and what was pushed is
 /// removed all the same. Where nobody answers, what is left is blocked by the first check.
 ///
 /// **Requests**: some six hundred where everything is supported, one at a time but for two checks of what happens at
-/// once. What was pushed is removed after each area; a registry that deletes nothing keeps it, and it is named.
+/// once. What was pushed is removed after each area, and upload sessions are given up in the end; what a registry keeps
+/// all the same is named.
 pub async fn check(probe: &Probe, grounds: &Grounds, interrupted: impl Future<Output = ()>) -> Findings {
     let bench = Bench::new(probe.clone(), grounds.repository.clone(), grounds.other.clone());
     // What is being asked is dropped, and what was found before stays.
@@ -56,7 +61,8 @@ pub async fn check(probe: &Probe, grounds: &Grounds, interrupted: impl Future<Ou
     };
     bench.clean().await;
     let (findings, leftovers) = bench.finish();
-    Findings { findings: complete(findings, &rest), leftovers }
+    let journal = probe.journal();
+    Findings { findings: complete(findings, &rest), leftovers, sessions: probe.give_up().await, journal }
 }
 
 /// Makes the checks, and returns what becomes of those that were not made.
@@ -99,8 +105,15 @@ fn complete(mut found: Vec<Finding>, rest: &Outcome) -> Vec<Finding> {
         found = others;
         if these.is_empty() {
             let (check, outcome) = (rule.check, rest.clone());
-            let nothing =
-                Finding { check, algorithm: None, outcome, notes: Vec::new(), differs: None, exchanges: Vec::new() };
+            let nothing = Finding {
+                check,
+                algorithm: None,
+                outcome,
+                notes: Vec::new(),
+                differs: None,
+                exchanges: Vec::new(),
+                decisive: None,
+            };
             sorted.push(nothing);
         }
         sorted.extend(these);

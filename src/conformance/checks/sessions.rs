@@ -7,7 +7,7 @@ use super::super::Level;
 use super::super::probe::Answer;
 use super::bench::{Bench, OCTETS, expect, said, succeeded};
 use super::content::Blob;
-use super::rule::{Rule, Verdict, blocked, broken, ensure, unsupported};
+use super::rule::{Rule, Verdict, blocked, broken, ensure, seen_in, unsupported};
 use crate::model::Algorithm;
 
 const CANCEL: &str = "Cancel a blob upload";
@@ -46,9 +46,6 @@ pub(super) async fn run(bench: &Bench) {
         Ok(answer.place().unwrap_or(place))
     };
     let place = begun.await;
-    if let Ok(place) = &place {
-        bench.litter(place);
-    }
     let mut status = Answer::default();
     bench
         .check(&STATUS, async {
@@ -63,10 +60,11 @@ pub(super) async fn run(bench: &Bench) {
             if !succeeded(&status) {
                 return blocked(&STATUS);
             }
-            ensure(status.range() == Some((0, 1023)), || match status.header("range") {
+            let verdict = ensure(status.range() == Some((0, 1023)), || match status.header("range") {
                 Some(range) => format!("bytes 0 to 1023 are there, and `Range` says `{range}`"),
                 None => "the answer has no `Range`".to_owned(),
-            })
+            });
+            seen_in(&status, verdict)
         })
         .await;
     let mut cancelled = Answer::default();

@@ -10,7 +10,7 @@ use super::super::probe::Answer;
 use super::bench::{Bench, expect, expect_any, said};
 use super::content::{Document, nonce};
 use super::manners::{below_host, next};
-use super::rule::{Fall, Rule, broken, ensure};
+use super::rule::{Fall, Rule, broken, ensure, seen_in};
 use crate::model::Algorithm;
 
 const LISTING: &str = "Listing Tags";
@@ -104,8 +104,8 @@ pub(super) async fn run(bench: &Bench) {
         .check(&NAME, async {
             pushed.clone()?;
             readable()?;
-            listed.bodies.iter().try_for_each(|body| {
-                ensure(body["name"] == bench.name.as_str(), || format!("`name` is {}", body["name"]))
+            listed.pages.iter().zip(&listed.bodies).try_for_each(|(page, body)| {
+                seen_in(page, ensure(body["name"] == bench.name.as_str(), || format!("`name` is {}", body["name"])))
             })
         })
         .await;
@@ -114,7 +114,8 @@ pub(super) async fn run(bench: &Bench) {
             pushed.clone()?;
             readable()?;
             let by_letters = listed.tags.is_sorted_by_key(|tag| tag.to_lowercase());
-            ensure(listed.tags.is_sorted() || by_letters, || "the tags are in no order".to_owned())
+            let verdict = ensure(listed.tags.is_sorted() || by_letters, || "the tags are in no order".to_owned());
+            listed.pages.last().map_or(Ok(()), |page| seen_in(page, verdict))
         })
         .await;
     bench
@@ -150,9 +151,9 @@ pub(super) async fn run(bench: &Bench) {
             let after = &ours[2];
             let list = follow(bench, &format!("{path}?last={after}")).await;
             list.read()?;
-            ensure(!list.tags.contains(after), || format!("`{after}` is listed after itself"))?;
+            list.without(after, || format!("`{after}` is listed after itself"))?;
             // In both orders C comes before d and E, and after A and b only in one of them.
-            ensure(!list.tags.contains(&ours[0]), || format!("`{}` is listed after `{after}`", ours[0]))?;
+            list.without(&ours[0], || format!("`{}` is listed after `{after}`", ours[0]))?;
             ensure(list.tags.contains(&ours[3]) || list.repeats, || {
                 format!("`{}` is not listed after `{after}`", ours[3])
             })
@@ -204,13 +205,21 @@ impl Listing {
         self.pages.push(answer);
     }
 
+    /// Wants a tag not to be listed; on which page it is shows otherwise.
+    pub(super) fn without(&self, tag: &str, why: impl FnOnce() -> String) -> Result<(), Fall> {
+        let lists = |body: &Value| body["tags"].as_array().is_some_and(|tags| tags.iter().any(|listed| listed == tag));
+        let found = self.pages.iter().zip(&self.bodies).find(|(_, body)| lists(body));
+        found.map_or(Ok(()), |(page, _)| seen_in(page, broken(why())))
+    }
+
     /// Says what cannot be read.
     fn read(&self) -> Result<(), Fall> {
         ensure(!self.pages.is_empty(), || "there is no list".to_owned())?;
         for (page, body) in self.pages.iter().zip(&self.bodies) {
             expect(page, StatusCode::OK)?;
-            ensure(body["tags"].is_array() || body["tags"].is_null(), || "the body has no list `tags`".to_owned())?;
-            ensure(body.is_object(), || "the body is no JSON object".to_owned())?;
+            let has_list = body["tags"].is_array() || body["tags"].is_null();
+            seen_in(page, ensure(has_list, || "the body has no list `tags`".to_owned()))?;
+            seen_in(page, ensure(body.is_object(), || "the body is no JSON object".to_owned()))?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::super::probe::Answer;
 use super::bench::{Bench, OCTETS, expect, expect_any, expect_bytes, said, succeeded};
 use super::blobs::names;
 use super::content::{Blob, nonce};
-use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure, unsupported};
+use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure, seen_in, unsupported};
 use crate::model::{Algorithm, Digest};
 
 const MONOLITHIC: &str = "POST then PUT";
@@ -155,7 +155,7 @@ pub(super) async fn algorithm(bench: &Bench) {
     bench.keep(&ALGORITHM, verdict);
     match (fall, algorithm) {
         (Some(Fall::Unsupported(why)), _) => bench.shut(Fall::Unsupported(why)),
-        (Some(Fall::Broken(_)), Algorithm::Sha512) => bench.shut(Fall::Blocked(ALGORITHM.check.id)),
+        (Some(Fall::Broken(..)), Algorithm::Sha512) => bench.shut(Fall::Blocked(ALGORITHM.check.id)),
         _ => {}
     }
     bench.clean().await;
@@ -166,7 +166,7 @@ pub(super) async fn run(bench: &Bench) {
     let blob = Blob::random(algorithm, 512);
     let digest = blob.digest.to_string();
     let posted = bench.bare(Method::POST, &bench.uploads()).await;
-    bench.check(&POST, opened(bench, &posted)).await;
+    bench.check(&POST, async { opened(&posted) }).await;
     let place = posted.place().ok().filter(|_| succeeded(&posted));
     bench.litter(&blob.path(&bench.name));
     let closed = match &place {
@@ -195,7 +195,7 @@ pub(super) async fn run(bench: &Bench) {
     bench
         .check(&DIGEST_HEADER, async {
             closing()?;
-            names(closed.digest(), &blob, "PUT")
+            names(&closed, &blob)
         })
         .await;
     bench.check(&POST_ONLY, post_only(bench, &Blob::random(algorithm, 512))).await;
@@ -215,18 +215,14 @@ pub(super) async fn run(bench: &Bench) {
     bench.clean().await;
 }
 
-async fn opened(bench: &Bench, posted: &Answer) -> Verdict {
-    let place = posted.place();
-    if let Ok(place) = &place {
-        bench.litter(place);
-    }
+fn opened(posted: &Answer) -> Verdict {
     expect(posted, StatusCode::ACCEPTED)?;
-    place.map_or_else(broken, |_| Ok(()))
+    posted.place().map_or_else(broken, |_| Ok(()))
 }
 
 /// Follows the `Location` of a 201.
 pub(super) async fn leads_to(bench: &Bench, created: &Answer, blob: &Blob) -> Verdict {
-    let place = created.place().or_else(broken)?;
+    let place = seen_in(created, created.place().or_else(broken))?;
     let got = bench.get(&place).await;
     ensure(got.is(StatusCode::OK), || format!("`Location` leads to {}", said(&got)))?;
     ensure(got.body.len() == blob.bytes.len(), || format!("`Location` leads to {} other bytes", got.body.len()))
@@ -255,7 +251,7 @@ async fn post_whole(bench: &Bench, digest: &str, blob: &Blob) -> Answer {
 async fn hinted(bench: &Bench, blob: &Blob) -> Verdict {
     let target = format!("{}?digest-algorithm={}", bench.uploads(), blob.digest.algorithm());
     let posted = bench.bare(Method::POST, &target).await;
-    let Ok(place) = posted.place() else { return broken(said(&posted)) };
+    let place = posted.place().or_else(|why| broken(format!("{}: {why}", said(&posted))))?;
     bench.litter(&blob.path(&bench.name));
     let closed = bench.close(&place, &blob.digest.to_string(), &blob.bytes).await;
     ensure(succeeded(&closed), || said(&closed))
@@ -330,7 +326,7 @@ async fn concurrent(bench: &Bench, blob: &Blob) -> Verdict {
     let digest = blob.digest.to_string();
     let (one, two) = join(bench.close(&one, &digest, &blob.bytes), bench.close(&two, &digest, &blob.bytes)).await;
     for closed in [&one, &two] {
-        ensure(succeeded(closed), || format!("one of two uploads: {}", said(closed)))?;
+        seen_in(closed, ensure(succeeded(closed), || format!("one of two uploads: {}", said(closed))))?;
     }
     Ok(())
 }

@@ -128,6 +128,8 @@ impl Book {
     pub(super) fn fault(&mut self, leaf: &mut Leaf, fault: Fault, apis: &[Api]) {
         self.rule(leaf, fault.status, apis);
         leaf.step.reasons.extend(fault.reasons);
+        let seen = |began| leaf.tape.iter().position(|exchange| exchange.trace.began == began);
+        leaf.step.decisive = leaf.step.decisive.or(fault.seen.and_then(seen)).or(leaf.tape.len().checked_sub(1));
     }
 
     /// Says that a part of a step was not reached.

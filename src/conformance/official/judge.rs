@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::conformance::probe::{Answer, End};
+use crate::conformance::record::Exchange;
 use crate::conformance::verdict::Status;
 use crate::model::{ErrorBody, excerpt};
 
@@ -13,22 +14,29 @@ pub(super) struct Fault {
     pub(super) status: Status,
     /// A sentence each.
     pub(super) reasons: Vec<String>,
+    /// When the exchange began that shows it; none for the last one of the step.
+    pub(super) seen: Option<u64>,
 }
 
 impl Fault {
     /// Says that a rule is broken.
     pub(super) fn fail(reason: impl Into<String>) -> Self {
-        Self { status: Status::Fail, reasons: vec![reason.into()] }
+        Self { status: Status::Fail, reasons: vec![reason.into()], seen: None }
     }
 
     /// Says that the registry does without something.
     pub(super) fn unsupported(reason: impl Into<String>) -> Self {
-        Self { status: Status::Skip, reasons: vec![reason.into()] }
+        Self { status: Status::Skip, reasons: vec![reason.into()], seen: None }
     }
 
     /// Says that an answer contradicts itself.
     pub(super) fn contradiction(reason: impl Into<String>) -> Self {
-        Self { status: Status::Error, reasons: vec![reason.into()] }
+        Self { status: Status::Error, reasons: vec![reason.into()], seen: None }
+    }
+
+    /// Says that the last exchange so far shows it, where nothing nearer has said so.
+    pub(super) fn at_end_of(self, tape: &[Exchange]) -> Self {
+        Self { seen: self.seen.or(tape.last().map(|exchange| exchange.trace.began)), ..self }
     }
 
     /// Joins faults as the official suite does: a contradiction stands above all, and what is not supported hides what
@@ -39,13 +47,14 @@ impl Fault {
         let Some(status) = faults.iter().map(|fault| fault.status).max_by_key(|status| rank(*status)) else {
             return Ok(());
         };
+        let seen = faults.iter().find(|fault| fault.status == status).and_then(|fault| fault.seen);
         let mut reasons: Vec<String> = faults.into_iter().flat_map(|fault| fault.reasons).collect();
         let more = reasons.len().saturating_sub(REASONS);
         if more > 0 {
             reasons.truncate(REASONS);
             reasons.push(format!("and {more} more"));
         }
-        Err(Self { status, reasons })
+        Err(Self { status, reasons, seen })
     }
 }
 
@@ -132,7 +141,8 @@ impl<'a> Verdict<'a> {
 
     /// Returns what is wrong.
     pub(super) fn end(self) -> Result<(), Fault> {
-        if self.wrong.is_empty() { Ok(()) } else { Err(Fault { status: Status::Fail, reasons: self.wrong }) }
+        let seen = Some(self.answer.exchange.trace.began);
+        if self.wrong.is_empty() { Ok(()) } else { Err(Fault { status: Status::Fail, reasons: self.wrong, seen }) }
     }
 
     fn add(&mut self, what: impl AsRef<str>) {

@@ -101,7 +101,7 @@ impl Run<'_> {
         let mut tags = self.list_tags(tape, None).await?;
         let missing = content.tags.iter().filter(|tag| !tags.contains(&tag.tag));
         let mut faults: Vec<Fault> =
-            missing.map(|tag| Fault::fail(format!("the list has no tag `{}`", tag.tag))).collect();
+            missing.map(|tag| Fault::fail(format!("the list has no tag `{}`", tag.tag)).at_end_of(tape)).collect();
         if tags.len() >= 2 {
             tags.sort();
             let (before, after) = tags.split_at(tags.len() / 2);
@@ -152,7 +152,7 @@ impl Run<'_> {
 
     async fn judge_referrers(&mut self, tape: &mut Tape, subject: &str, goals: &[Descriptor], faults: &mut Vec<Fault>) {
         match self.list_referrers(tape, subject, None).await {
-            Ok((list, _)) => faults.extend(missing(&list, goals)),
+            Ok((list, _)) => faults.extend(missing(&list, goals).into_iter().map(|fault| fault.at_end_of(tape))),
             Err(fault) => faults.push(fault),
         }
         let mut types: Vec<&str> = Vec::new();
@@ -171,16 +171,17 @@ impl Run<'_> {
             };
             let applied = answer.header("oci-filters-applied").unwrap_or_default();
             if !applied.split(',').any(|filter| filter.trim() == "artifactType") {
-                faults.push(Fault::unsupported("no `oci-filters-applied` says that the type was looked at"));
-                faults.extend(missing(&list, goals));
+                let unsaid = Fault::unsupported("no `oci-filters-applied` says that the type was looked at");
+                let all = std::iter::once(unsaid).chain(missing(&list, goals));
+                faults.extend(all.map(|fault| fault.at_end_of(tape)));
                 continue;
             }
             let chosen: Vec<Descriptor> = goals.iter().filter(|goal| type_of(goal) == wanted).cloned().collect();
-            faults.extend(missing(&list, &chosen));
+            faults.extend(missing(&list, &chosen).into_iter().map(|fault| fault.at_end_of(tape)));
             for other in list.iter().filter(|referrer| referrer.artifact_type.as_deref().unwrap_or_default() != wanted)
             {
                 let why = format!("the list of `{wanted}` is said to be filtered and has `{}`", other.digest);
-                faults.push(Fault::contradiction(why));
+                faults.push(Fault::contradiction(why).at_end_of(tape));
             }
         }
     }

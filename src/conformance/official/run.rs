@@ -118,6 +118,7 @@ impl<'a> Run<'a> {
         if !self.book.enter(name) {
             return;
         }
+        self.wire.scene();
         self.push(label, content).await;
         self.tag_list(label, content).await;
         self.head(label, content).await;

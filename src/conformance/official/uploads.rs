@@ -281,7 +281,7 @@ impl Upload<'_> {
                 return missing;
             }
             let reasons = fault.reasons.iter().map(|reason| format!("at the `location` of the blob: {reason}"));
-            Fault { status: fault.status, reasons: reasons.collect() }
+            Fault { reasons: reasons.collect(), ..fault }
         })
     }
 

@@ -31,6 +31,11 @@ impl Wire {
         Self { probe, kept: Vec::new(), heard: false, silence: 0, given_up: None }
     }
 
+    /// Says that what was pushed so far has nothing to do with what comes.
+    pub(super) fn scene(&self) {
+        self.probe.scene();
+    }
+
     /// Begins a request.
     pub(super) fn ask(&self, method: Method, target: &str) -> Asking {
         self.probe.request(method, target)

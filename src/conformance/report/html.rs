@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::causes::{Cause, causes};
-use super::curl::reproduce;
-use super::html_exchanges::{Fold, exchanges};
+use super::html_exchanges::exchanges;
 use super::html_matrix::matrix;
 use super::outcome::{Strictness, Verdict};
 use super::printable::{block, line};
+use super::script::reproduce;
 use super::settings::{Setting, nested};
-use crate::conformance::{Finding, Level, Outcome, Report, Status, Step};
+use crate::conformance::{Exchange, Finding, Level, Outcome, Report, Status, Step};
 
 /// Writes `report.html`: the verdict and the matrix, what failed with its cause, the precise checks by area, every step with
 /// what went over the wire, and the settings.
@@ -136,13 +136,13 @@ impl Page<'_> {
 
     fn cause(&mut self, cause: &Cause<'_>) {
         self.open_step(cause.index, cause.step, " open");
-        self.step_body(cause.step, Fold::AllButLast);
+        self.step_body(cause.step, cause.step.decisive);
         if !cause.blocked.is_empty() {
             let summary = format!("{} blocked by this", steps_in_words(cause.blocked.len()));
             let _ = writeln!(self.out, "<details class=\"blocked\"><summary>{summary}</summary>");
             for (index, step) in &cause.blocked {
                 self.open_step(*index, step, "");
-                self.step_body(step, Fold::All);
+                self.step_body(step, None);
                 self.out.push_str("</details>\n");
             }
             self.out.push_str("</details>\n");
@@ -163,12 +163,12 @@ impl Page<'_> {
         );
     }
 
-    fn step_body(&mut self, step: &Step, fold: Fold) {
+    fn step_body(&mut self, step: &Step, unfolded: Option<usize>) {
         self.list(&step.reasons);
         if step.status.is_bad() {
-            self.repetition(&step.exchanges);
+            self.repetition(&step.exchanges, step.decisive);
         }
-        exchanges(&step.exchanges, fold, &mut self.out);
+        exchanges(&step.exchanges, unfolded, &mut self.out);
     }
 
     fn list(&mut self, sentences: &[String]) {
@@ -179,8 +179,8 @@ impl Page<'_> {
         let _ = writeln!(self.out, "<ul class=\"reasons\">{}</ul>", items.concat());
     }
 
-    fn repetition(&mut self, list: &[crate::conformance::Exchange]) {
-        if let Some(command) = reproduce(list, &self.report.settings) {
+    fn repetition(&mut self, list: &[Exchange], decisive: Option<usize>) {
+        if let Some(command) = reproduce(self.report, list, decisive) {
             let _ = writeln!(self.out, "<pre class=\"command\">{}</pre>", escaped(&command));
         }
     }
@@ -241,20 +241,25 @@ impl Page<'_> {
             let _ = writeln!(self.out, "<p>The official suite says something else: {}</p>", escaped_line(why));
         }
         if is_broken {
-            self.repetition(&finding.exchanges);
+            self.repetition(&finding.exchanges, finding.decisive);
         }
-        exchanges(&finding.exchanges, if is_broken { Fold::AllButLast } else { Fold::All }, &mut self.out);
+        exchanges(&finding.exchanges, finding.decisive, &mut self.out);
         self.out.push_str("</details>\n");
     }
 
     fn leftovers(&mut self) {
-        if self.report.leftovers.is_empty() {
-            return;
+        for (list, what) in [
+            (&self.report.leftovers, "This was pushed and could not be removed."),
+            (&self.report.sessions, "These upload sessions were opened and could not be given up."),
+        ] {
+            if list.is_empty() {
+                continue;
+            }
+            let _ = writeln!(self.out, "<section>\n<h2>Left behind</h2>\n<p>{what}</p>");
+            let items: Vec<_> =
+                list.iter().map(|path| format!("<li><code>{}</code></li>", escaped_line(path))).collect();
+            let _ = writeln!(self.out, "<ul>{}</ul>\n</section>", items.concat());
         }
-        let _ = writeln!(self.out, "<section>\n<h2>Left behind</h2>\n<p>This was pushed and could not be removed.</p>");
-        let items: Vec<_> =
-            self.report.leftovers.iter().map(|path| format!("<li><code>{}</code></li>", escaped_line(path))).collect();
-        let _ = writeln!(self.out, "<ul>{}</ul>\n</section>", items.concat());
     }
 
     /// Writes every step by its group. What failed stands above, and is linked to.
@@ -295,7 +300,7 @@ impl Page<'_> {
             return;
         }
         self.open_step(index, step, "");
-        self.step_body(step, Fold::All);
+        self.step_body(step, None);
         self.out.push_str("</details>\n");
     }
 

@@ -5,19 +5,10 @@ use std::fmt::Write as _;
 use super::html::{escaped, escaped_line};
 use crate::conformance::{Exchange, Header, Sample};
 
-/// Which exchanges are unfolded.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
-    /// None.
-    All,
-    /// The last one, which decided.
-    AllButLast,
-}
-
-/// Writes exchanges, folded but for their first lines.
-pub(super) fn exchanges(list: &[Exchange], fold: Fold, out: &mut String) {
+/// Writes exchanges, folded but for their first lines; `unfolded` is the one that decided, if it is to be seen at once.
+pub(super) fn exchanges(list: &[Exchange], unfolded: Option<usize>, out: &mut String) {
     for (at, exchange) in list.iter().enumerate() {
-        let open = if fold == Fold::AllButLast && at + 1 == list.len() { " open" } else { "" };
+        let open = if unfolded == Some(at) { " open" } else { "" };
         let (class, status) = match exchange.status {
             Some(status) => (if status < 400 { "ok" } else { "refused" }, status.to_string()),
             None => ("refused", "no answer".to_owned()),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::curl::reproduce;
 use super::matrix::{Matrix, Row};
 use super::outcome::Strictness;
+use super::script::reproduce;
 use super::settings::{Setting, nested};
 use super::yaml::words;
 use crate::conformance::{Comparison, Exchange, Finding, Header, Outcome, Report, Sample, Status, Step};
@@ -49,6 +49,7 @@ pub fn json(report: &Report, extra: &Json<'_>) -> String {
         steps: report.steps.iter().map(|step| StepJson::of(step, report)).collect(),
         checks: report.findings.iter().map(|finding| CheckJson::of(finding, report)).collect(),
         leftovers: &report.leftovers,
+        sessions: &report.sessions,
         compared: extra.compared.map(ComparisonJson::of),
         baseline: extra.baseline.map(ComparisonJson::of),
     };
@@ -72,6 +73,7 @@ struct Document<'a> {
     checks: Vec<CheckJson<'a>>,
     steps: Vec<StepJson<'a>>,
     leftovers: &'a [String],
+    sessions: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<ComparisonJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +115,7 @@ impl<'a> StepJson<'a> {
             reasons: step.reasons.iter().map(String::as_str).collect(),
             blocked_by: step.blocked_by.as_ref().map(|path| path.join("/")),
             elapsed_ms: step.elapsed.as_millis(),
-            proof: step.status.is_bad().then(|| Proof::of(&step.exchanges, report)),
+            proof: step.status.is_bad().then(|| Proof::of(&step.exchanges, step.decisive, report)),
         }
     }
 }
@@ -157,7 +159,7 @@ impl<'a> CheckJson<'a> {
             section: check.section,
             notes: finding.notes.iter().map(String::as_str).collect(),
             differs: finding.differs,
-            proof: is_broken.then(|| Proof::of(&finding.exchanges, report)),
+            proof: is_broken.then(|| Proof::of(&finding.exchanges, finding.decisive, report)),
         }
     }
 }
@@ -167,13 +169,15 @@ impl<'a> CheckJson<'a> {
 struct Proof<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reproduce: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decisive: Option<usize>,
     exchanges: Vec<ExchangeJson<'a>>,
 }
 
 impl<'a> Proof<'a> {
-    fn of(exchanges: &'a [Exchange], report: &Report) -> Self {
-        let reproduce = reproduce(exchanges, &report.settings);
-        Self { reproduce, exchanges: exchanges.iter().map(ExchangeJson::of).collect() }
+    fn of(exchanges: &'a [Exchange], decisive: Option<usize>, report: &Report) -> Self {
+        let reproduce = reproduce(report, exchanges, decisive);
+        Self { reproduce, decisive, exchanges: exchanges.iter().map(ExchangeJson::of).collect() }
     }
 }
 
@@ -284,6 +288,7 @@ mod tests {
             "checks",
             "steps",
             "leftovers",
+            "sessions",
         ];
         expected.sort_unstable();
         assert_eq!(keys(&read), expected);

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::curl::reproduce;
 use super::printable::is_harmless;
+use super::script::reproduce;
 use crate::conformance::{Exchange, Finding, Header, Outcome, Report, Sample, Status, Step};
 
 /// Writes `junit.xml`: the steps of the official suite as one suite, the precise checks as a second one.
@@ -53,7 +53,7 @@ impl<'a> Case<'a> {
         let blocked = blocked.map(|path| format!("blocked by `{}`", path.join("/")));
         let message = blocked.or_else(|| step.reasons.first().cloned()).unwrap_or_else(|| step.status.to_string());
         let mut details = step.reasons.clone();
-        details.extend(repetition(ending, &step.exchanges, report));
+        details.extend(repetition(ending, &step.exchanges, step.decisive, report));
         Self {
             name: format!("{ROOT}/{}", step.path.join("/")),
             class: step.path.first().map_or_else(|| ROOT.to_owned(), |group| format!("{ROOT}/{group}")),
@@ -79,7 +79,7 @@ impl<'a> Case<'a> {
         let mut details = finding.notes.clone();
         details.push(format!("specification: {}", check.section));
         details.extend(finding.differs.map(|why| format!("the official suite says something else: {why}")));
-        details.extend(repetition(ending, &finding.exchanges, report));
+        details.extend(repetition(ending, &finding.exchanges, finding.decisive, report));
         let algorithm = finding.algorithm.map(|algorithm| format!(" {algorithm}")).unwrap_or_default();
         Self {
             name: format!("{}{algorithm}", check.id),
@@ -93,10 +93,10 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Returns the line that shows a failure again.
-fn repetition(ending: Ending, exchanges: &[Exchange], report: &Report) -> Option<String> {
+/// Returns the lines that show a failure again.
+fn repetition(ending: Ending, exchanges: &[Exchange], decisive: Option<usize>, report: &Report) -> Option<String> {
     let is_bad = matches!(ending, Ending::Failure | Ending::Error);
-    is_bad.then(|| reproduce(exchanges, &report.settings))?.map(|line| format!("$ {line}"))
+    is_bad.then(|| reproduce(report, exchanges, decisive))?
 }
 
 /// XML under construction: texts go in through the two methods that escape.
@@ -299,7 +299,7 @@ mod tests {
         };
         let (message, details) = child(1, "failure");
         assert!(message.starts_with("the body is </pre></details><script>"), "{message}");
-        assert!(details.contains("$ curl -sSgi -u \"$OCI_USERNAME:$OCI_PASSWORD\""), "{details}");
+        assert!(details.contains("curl -sSgi -u \"$OCI_USERNAME:$OCI_PASSWORD\""), "{details}");
         let (_, log) = child(1, "system-err");
         assert!(
             log.starts_with(

@@ -5,16 +5,19 @@
 
 mod causes;
 mod curl;
+mod groups;
 mod html;
 mod html_exchanges;
 mod html_matrix;
 mod json;
 mod junit;
 mod matrix;
+mod needs;
 mod outcome;
 mod printable;
 #[cfg(test)]
 pub(super) mod sample;
+mod script;
 mod settings;
 mod shell;
 mod text;

@@ -15,7 +15,7 @@ pub(super) const HOSTILE: &str =
 
 pub(in crate::conformance) fn finding(id: &'static str, level: Level, outcome: Outcome) -> Finding {
     let check = Check { id, endpoint: "end-5", level, rule: "says what it <has> & stored", section: "Pushing blobs" };
-    Finding { check, algorithm: None, outcome, notes: Vec::new(), differs: None, exchanges: Vec::new() }
+    Finding { check, algorithm: None, outcome, notes: Vec::new(), differs: None, exchanges: Vec::new(), decisive: None }
 }
 
 pub(super) fn header(name: &str, value: &str) -> Header {
@@ -23,7 +23,7 @@ pub(super) fn header(name: &str, value: &str) -> Header {
 }
 
 pub(super) fn body(text: &str) -> Sample {
-    Sample { length: text.len() as u64, text: Some(text.to_owned()), bytes: None }
+    Sample { length: text.len() as u64, text: Some(text.to_owned()) }
 }
 
 pub(super) fn exchange(method: &str, url: &str, status: u16) -> Exchange {
@@ -103,6 +103,8 @@ pub(in crate::conformance) fn hostile() -> Report {
             finding("tags.ten", Level::May, Outcome::Disabled),
         ],
         leftovers: vec![format!("/v2/a/blobs/{HOSTILE}")],
+        sessions: vec![format!("https://r.example/up/{HOSTILE}")],
         elapsed: Duration::from_millis(1500),
+        ..Report::default()
     }
 }

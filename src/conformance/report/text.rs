@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use super::causes::{Cause, causes};
-use super::curl::reproduce;
+use super::groups::{self, alike};
 use super::matrix::Matrix;
 use super::outcome::{Strictness, Verdict};
 use super::printable::{block, line};
-use crate::conformance::{Comparison, DataSet, Finding, Kind, Level, Outcome, Report, Row, Status};
+use super::script::reproduce;
+use crate::conformance::{Comparison, DataSet, Exchange, Finding, Kind, Level, Outcome, Report, Row, Status, Step};
 
 /// How a piece of text is meant, for who paints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,11 @@ pub fn plain(_: Tone, text: &str) -> String {
     text.to_owned()
 }
 
-/// Writes the verdict in one line, the tables of the APIs and the data sets, and what failed with its cause and the line that
-/// shows it again. Nothing that a peer has sent moves the cursor.
-pub fn text(report: &Report, strictness: Strictness, paint: fn(Tone, &str) -> String) -> String {
-    let mut page = Page { out: String::new(), paint, report, strictness };
+/// Writes the verdict in one line, the tables of the APIs and the data sets, and what failed with its cause and the lines that
+/// show it again: the first failures, and those that say the same once. `whole` is what shows the others, as in
+/// "`report.html`". Nothing that a peer has sent moves the cursor.
+pub fn text(report: &Report, strictness: Strictness, whole: &str, paint: fn(Tone, &str) -> String) -> String {
+    let mut page = Page { out: String::new(), paint, report, strictness, whole };
     page.verdict();
     page.apis();
     page.data();
@@ -94,6 +96,8 @@ struct Page<'a> {
     paint: fn(Tone, &str) -> String,
     report: &'a Report,
     strictness: Strictness,
+    /// Where everything is told.
+    whole: &'a str,
 }
 
 impl Page<'_> {
@@ -164,13 +168,17 @@ impl Page<'_> {
         let blocked: usize = causes.iter().map(|cause| cause.blocked.len()).sum();
         let because = if blocked > 0 { format!(", and {blocked} more because of them") } else { String::new() };
         self.heading(&format!("failed steps: {}{because}", causes.len()));
-        for cause in &causes {
-            self.cause(cause);
+        let groups = alike(&causes);
+        for group in groups.iter().take(MOST) {
+            self.group(group);
         }
+        self.others(groups.iter().skip(MOST).map(Vec::len).sum(), "failed step");
     }
 
-    fn cause(&mut self, cause: &Cause<'_>) {
-        let step = cause.step;
+    /// Writes causes that say the same: the first in full, the others by their names.
+    fn group(&mut self, group: &[&Cause<'_>]) {
+        let Some((first, others)) = group.split_first() else { return };
+        let step = first.step;
         let status = (self.paint)(Tone::Bad, &format!("{:<6}", step.status));
         let apis: Vec<_> = step.apis.iter().map(|api| api.label()).collect();
         let apis = if apis.is_empty() { String::new() } else { format!("  ({})", apis.join(", ")) };
@@ -178,16 +186,34 @@ impl Page<'_> {
         for reason in &step.reasons {
             self.indented(reason);
         }
-        if !cause.blocked.is_empty() {
-            let names: Vec<_> =
-                cause.blocked.iter().take(SHOWN).map(|(_, step)| line(&step.path.join("/")).into_owned()).collect();
-            let more = cause.blocked.len() - names.len();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let blocked = format!("blocks {}{more}", names.join(", "));
-            let blocked = (self.paint)(Tone::Faint, &blocked);
-            let _ = writeln!(self.out, "         {blocked}");
+        self.named("the same in", others.iter().map(|cause| cause.step));
+        self.named("blocks", group.iter().flat_map(|cause| cause.blocked.iter().map(|(_, step)| *step)));
+        self.repetition(&step.exchanges, step.decisive);
+    }
+
+    /// Writes the names of some steps, faintly.
+    fn named<'a>(&mut self, what: &str, steps: impl Iterator<Item = &'a Step>) {
+        let mut names: Vec<String> = Vec::new();
+        let mut more = 0;
+        for step in steps {
+            match names.len() < SHOWN {
+                true => names.push(line(&step.path.join("/")).into_owned()),
+                false => more += 1,
+            }
         }
-        self.repetition(&step.exchanges);
+        if !names.is_empty() {
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let all = (self.paint)(Tone::Faint, &format!("{what} {}{more}", names.join(", ")));
+            let _ = writeln!(self.out, "         {all}");
+        }
+    }
+
+    /// Says how many more there are, and where.
+    fn others(&mut self, count: usize, what: &str) {
+        if count > 0 {
+            let ending = if count == 1 { "" } else { "s" };
+            let _ = writeln!(self.out, "\n  and {count} more {what}{ending}, which {} shows", line(self.whole));
+        }
     }
 
     fn checks(&mut self) {
@@ -196,18 +222,21 @@ impl Page<'_> {
             return;
         }
         let count = |outcome: fn(&Outcome) -> bool| findings.iter().filter(|finding| outcome(&finding.outcome)).count();
-        let broken: Vec<_> = findings.iter().filter(|finding| finding.outcome == Outcome::Broken).collect();
         self.heading(&format!(
             "precise checks: {} broken, {} met, {} unsupported, {} blocked, {} disabled",
-            broken.len(),
+            count(|outcome| *outcome == Outcome::Broken),
             count(|outcome| *outcome == Outcome::Met),
             count(|outcome| *outcome == Outcome::Unsupported),
             count(|outcome| matches!(outcome, Outcome::Blocked(_))),
             count(|outcome| *outcome == Outcome::Disabled),
         ));
-        for finding in broken {
-            self.finding(finding);
+        let mut groups = groups::broken(findings);
+        // What has to hold comes before what should.
+        groups.sort_by_key(|group| group[0].check.level);
+        for group in groups.iter().take(MOST) {
+            self.finding(group);
         }
+        self.others(groups.iter().skip(MOST).map(Vec::len).sum(), "broken check");
         let differing = findings.iter().filter(|finding| finding.outcome != Outcome::Broken);
         for finding in differing {
             if let Some(why) = finding.differs {
@@ -217,11 +246,14 @@ impl Page<'_> {
         }
     }
 
-    fn finding(&mut self, finding: &Finding) {
+    /// Writes a broken check, once for the algorithms for which it is broken in the same way.
+    fn finding(&mut self, group: &[&Finding]) {
+        let Some(finding) = group.first() else { return };
         let check = &finding.check;
         let tone = if self.strictness.minds(check.level) { Tone::Bad } else { Tone::Fair };
         let level = (self.paint)(tone, &format!("{:<6}", check.level.as_str()));
-        let algorithm = finding.algorithm.map(|algorithm| format!(", {algorithm}")).unwrap_or_default();
+        let algorithms: Vec<_> = group.iter().filter_map(|finding| Some(finding.algorithm?.name())).collect();
+        let algorithm = if algorithms.is_empty() { String::new() } else { format!(", {}", algorithms.join(" and ")) };
         let _ = writeln!(self.out, "\n  {level} {}  ({}{algorithm})", check.id, check.endpoint);
         self.indented(&format!("{} [{}]", check.rule, check.section));
         for note in &finding.notes {
@@ -230,13 +262,19 @@ impl Page<'_> {
         if let Some(why) = finding.differs {
             self.indented(&format!("the official suite says something else: {why}"));
         }
-        self.repetition(&finding.exchanges);
+        self.repetition(&finding.exchanges, finding.decisive);
     }
 
-    fn repetition(&mut self, exchanges: &[crate::conformance::Exchange]) {
-        if let Some(command) = reproduce(exchanges, &self.report.settings) {
-            // Line ends in it are part of a quoted body: no indentation may come into that.
-            let _ = writeln!(self.out, "         $ {}", block(&command));
+    fn repetition(&mut self, exchanges: &[Exchange], decisive: Option<usize>) {
+        let Some(script) = reproduce(self.report, exchanges, decisive) else { return };
+        if script.len() > LONGEST {
+            let pointer = format!("{} has the lines that show it again", line(self.whole));
+            let _ = writeln!(self.out, "         {}", (self.paint)(Tone::Faint, &pointer));
+            return;
+        }
+        // No line end in it is part of a body: it may be indented, and copied as it stands.
+        for line in block(&script).lines() {
+            let _ = writeln!(self.out, "         {line}");
         }
     }
 
@@ -245,12 +283,17 @@ impl Page<'_> {
             let seed = format!("with `--seed {}` the content is the same again", self.report.seed);
             let _ = writeln!(self.out, "\n{}", (self.paint)(Tone::Faint, &seed));
         }
-        if self.report.leftovers.is_empty() {
-            return;
-        }
-        self.heading("left behind, because it could not be removed");
-        for path in &self.report.leftovers {
-            let _ = writeln!(self.out, "  {}", line(path));
+        for (list, what) in [
+            (&self.report.leftovers, "left behind, because it could not be removed"),
+            (&self.report.sessions, "upload sessions left open, because they could not be given up"),
+        ] {
+            if list.is_empty() {
+                continue;
+            }
+            self.heading(what);
+            for path in list {
+                let _ = writeln!(self.out, "  {}", line(path));
+            }
         }
     }
 
@@ -271,8 +314,12 @@ fn word(status: Status, paint: fn(Tone, &str) -> String) -> String {
     paint(tone, &format!("{text:<8}"))
 }
 
-/// Steps that are named of those that a cause blocks.
+/// Steps that are named of those that a cause blocks, or that fail as it does.
 const SHOWN: usize = 3;
+/// Failures that are written in full: whoever has more begins with the first.
+const MOST: usize = 20;
+/// Bytes of a script that is worth its place: a dozen lines of a terminal.
+const LONGEST: usize = 1200;
 
 #[cfg(test)]
 mod tests {
@@ -282,7 +329,7 @@ mod tests {
 
     #[test]
     fn causes_come_with_the_line_that_shows_them_again() {
-        let text = text(&hostile(), Strictness::Must, plain);
+        let text = text(&hostile(), Strictness::Must, "`report.html`", plain);
         let lines: Vec<&str> = text.lines().collect();
         let first = "r.example: failed. 1 of 3 APIs and 1 of 3 data sets pass; broken checks: 1 MUST, 0 SHOULD";
         assert_eq!(lines[0], first);
@@ -292,7 +339,7 @@ mod tests {
             "failed steps: 2, and 1 more because of them",
             "  FAIL   sha512 blobs/post only/blob-get  (Blob get)",
             "         blocks sha512 blobs/delete",
-            "         $ curl -sSgi -u \"$OCI_USERNAME:$OCI_PASSWORD\" -H 'accept: */*' https://r.example/v2/a/blobs/sha512:00",
+            "         curl -sSgi -u \"$OCI_USERNAME:$OCI_PASSWORD\" -H 'accept: */*' https://r.example/v2/a/blobs/sha512:00",
             "precise checks: 1 broken, 1 met, 1 unsupported, 1 blocked, 1 disabled",
             "  MUST   upload.patch-range  (end-5, sha512)",
             "with `--seed 7` the content is the same again",
@@ -306,7 +353,7 @@ mod tests {
 
     #[test]
     fn nothing_in_it_moves_the_cursor_or_is_secret() {
-        let text = text(&hostile(), Strictness::Must, plain);
+        let text = text(&hostile(), Strictness::Must, "`report.html`", plain);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n') && !text.contains('\u{202e}'), "{text:?}");
         assert!(text.contains("\\u{1b}[2J\\u{0}\\u{202e}"), "{text}");
         assert!(!text.contains(SECRET), "{text}");
@@ -316,7 +363,7 @@ mod tests {
     fn an_empty_run_is_one_line() {
         let report = Report { registry: "r".to_owned(), ..Report::default() };
         let expected = "r: nothing judged. 0 of 0 APIs and 0 of 0 data sets pass; broken checks: 0 MUST, 0 SHOULD\n";
-        assert_eq!(text(&report, Strictness::Must, plain), expected);
+        assert_eq!(text(&report, Strictness::Must, "`report.html`", plain), expected);
     }
 
     #[test]
@@ -326,7 +373,7 @@ mod tests {
             Step { path: vec!["s".into(), n.to_string()], status: Status::Fail, blocked_by, ..Step::default() }
         };
         let report = Report { steps: (0..9).map(step).collect(), ..Report::default() };
-        let text = text(&report, Strictness::Must, plain);
+        let text = text(&report, Strictness::Must, "`report.html`", plain);
         assert!(text.contains("blocks s/1, s/2, s/3 and 5 more\n"), "{text}");
     }
 
