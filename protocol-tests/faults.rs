@@ -134,6 +134,7 @@ async fn a_registry_is_bad_for_as_often_as_it_is_told_to() {
 async fn the_tool_lists_its_faults_and_refuses_others() {
     let cli = Cli::new();
     let help = cli.run(["serve", "--fault", "help"]).await.success();
+    assert!(help.starts_with("Faults:\n"), "{help}");
     for fault in faults::catalogue() {
         assert!(help.contains(fault.form) && help.contains(fault.does), "{help}");
     }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::builder::{StringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error};
 
 use crate::serve::faults::{Fault, Faulty, catalogue};
@@ -37,7 +36,9 @@ impl TypedValueParser for Parser {
 
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &std::ffi::OsStr) -> Result<Given, Error> {
         if value == "help" {
-            return Err(Error::raw(ErrorKind::DisplayHelp, help()));
+            // As the help of a command of its own: a message of ours would be printed as an error.
+            let listing = Command::new("faults").help_template(help()).try_get_matches_from(["faults", "--help"]);
+            return Err(listing.expect_err("help is no match"));
         }
         let parser = StringValueParser::new().try_map(|text| text.parse::<Fault>().map(|_| Given(text)));
         parser.parse_ref(command, arg, value)
