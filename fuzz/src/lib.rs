@@ -3,6 +3,7 @@
 mod challenge;
 mod components;
 mod documents;
+mod door;
 mod files;
 mod headers;
 mod lists;
@@ -13,6 +14,7 @@ mod wire;
 pub use challenge::challenge;
 pub use components::composition;
 pub use documents::{archive, docker_config, error_body, helper, lock_file, manifest, token};
+pub use door::{access_rules, authorization, htpasswd, token_request};
 pub use files::{app_manifest, configuration, layout};
 pub use headers::{link, ranges, retry_after};
 pub use lists::{pages, prose};

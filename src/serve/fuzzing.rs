@@ -3,6 +3,8 @@
 
 use http::{Method, Uri};
 
+pub use super::access::fuzzing::{Shown, allowed, authorization, htpasswd, is_taken, token};
+
 use super::{range, route};
 
 /// The route of a request, for people; or the status of the refusal.

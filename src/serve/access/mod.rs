@@ -7,11 +7,15 @@
 mod challenge;
 mod credentials;
 mod door;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod htpasswd;
 mod key;
 mod mint;
 mod passwords;
 mod pattern;
+#[cfg(test)]
+mod properties;
 mod rules;
 mod scope;
 mod token_service;
