@@ -177,6 +177,32 @@ impl Client {
         absolute(self.scheme(registry), registry, PathAndQuery::from_static("/v2/"))
     }
 
+    /// Asks the host of a registry for something beside its API, such as a document below `/.well-known/`, and returns
+    /// whatever it answers. Nobody's credentials are shown.
+    ///
+    /// **Requests**: one `GET`, repeated and redirected as all are; on first contact with loopback a second one, where that
+    /// speaks plain HTTP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`], and [`Error::Protocol`] for a redirect that leads astray.
+    pub async fn beside(&self, registry: &Registry, path: &'static str) -> Result<Response<Body>, Error> {
+        let ask = async || {
+            let mut request = Request::new(Payload::Empty);
+            *request.uri_mut() = absolute(self.scheme(registry), registry, PathAndQuery::from_static(path));
+            self.0.transport.send(request, &mut self.budget()).await
+        };
+        match ask().await {
+            Err(error) if self.falls_back(registry, &error) => ask().await,
+            other => other,
+        }
+    }
+
+    /// Returns what the client sends its requests with, for those that no registry is asked.
+    pub fn transport(&self) -> &Transport {
+        &self.0.transport
+    }
+
     /// Verifies credentials for `login`, by real requests.
     ///
     /// **Requests**: one `GET /v2/`, then what the challenge asks for.
