@@ -212,7 +212,10 @@ async fn bad_manifests_are_refused_with_place_and_reason() {
         ),
         ("key_value_stores = [\"a b\"]", ":8:21: the key-value store `a b` has to be kebab-case or snake_case"),
         ("build = { comand = \"x\" }", "unknown key `comand` in `component.c.build`; did you mean"),
-        ("dependencies = { \"a:b/c\" = \"1.0\" }", ":8:18: a dependency on a package is not supported by this release"),
+        (
+            "dependencies = { \"a:b/c\" = \"1.0\" }",
+            ":8:18: the dependency `a:b/c` of the component `c` wants the package `a:b` `^1.0`: nothing is there that could",
+        ),
     ] {
         let dir = app(&component(lines));
         let error = load(dir.path(), &LoadOptions::default()).await.expect_err(lines).to_string();
@@ -259,13 +262,33 @@ async fn missing_and_wrong_files_are_named() {
         ),
         ("\".\"", "", "of the component `c` is not a file"),
         ("\"text.wasm\"", "", "is WebAssembly text, which is assembled only from files whose names end in `.wat`"),
-        (URL, "", "a component source with a `url` is not supported"),
-        ("{ package = \"a:b\", version = \"1.0.0\" }", "", "a component source with a `package` is not supported"),
+        (
+            "{ url = \"https://a:b@x\", digest = \"\" }",
+            "",
+            "spin.toml: the url at `x` has a user or a password in it; leave that out",
+        ),
+        ("{ url = \"https://\", digest = \"\" }", "", "the url `https://` has to be an address that begins with"),
+        ("{ url = \"ftp://x\", digest = \"\" }", "", "the url `ftp://x` has to be an address that begins with"),
         ("{ url = \"https://x\" }", "", "the key `digest` is missing in `component.c.source`"),
         ("1", "", "has to be a path, `{ url, digest }` or `{ registry, package, version }`"),
     ] {
         let dir = source(written, more);
         write(&dir, "text.wasm", "(module)");
+        let error = load(dir.path(), &LoadOptions::default()).await.expect_err(written).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_file_needs_a_way_to_it() {
+    for (written, expected) in [
+        (URL, ":7:10: the component `c` wants `https://x/`: nothing is there that could fetch it"),
+        (
+            "{ package = \"a:b\", version = \"1.0.0\" }",
+            "the component `c` wants the package `a:b` `=1.0.0`: nothing is there",
+        ),
+    ] {
+        let dir = app(&component("").replace("\"empty.wasm\"", written));
         let error = load(dir.path(), &LoadOptions::default()).await.expect_err(written).to_string();
         assert!(error.contains(expected), "{error}");
     }

@@ -75,17 +75,17 @@ mod pack;
 mod prepare;
 /// Artifacts of other people: indexes, lies, breaks, and what is no application.
 mod reading;
-/// The embedded registry, request by request.
-mod serve;
-/// Registries that refuse what they may refuse, and the checks that do not mind.
-mod strict;
 /// What the judge prints for each failure, run by real curl.
 #[cfg(unix)]
 mod reproduce;
 /// The embedded registry, request by request.
 mod serve;
+/// The embedded registry, request by request.
+mod serve;
 /// Upload sessions that the judge leaves open, and gives up.
 mod sessions;
+/// Registries that refuse what they may refuse, and the checks that do not mind.
+mod strict;
 /// Components in text form.
 mod text;
 /// Archive layers: what is taken out of them, and what is not.

@@ -63,6 +63,8 @@
 //! | requests at a time for each origin | 16 down, 16 up, and 1 kept for small ones | a manifest never queues behind gigabytes |
 //! | archive layer | 100 000 entries, 8 GiB unpacked | a hostile one ends |
 //! | copies that repeat what other files of an application have | 8 GiB | a lock file of a few lines fills no disk |
+//! | download or package that a manifest names | 1 GiB | the largest component known has 40 MB, and what has no end ends |
+//! | what a registry says about itself | 64 KiB | real ones say 100 bytes |
 //! | component that is composed, or pushed by itself | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
 //! | lock file of an application | 64 MiB | the largest known have 100 KiB |
 //! | upload session of `serve` that nobody writes to | 24 h | a push that breaks on Friday goes on the same day, or never |

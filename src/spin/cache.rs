@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cached::CachedApplication;
+use super::dependency_name::PackageName;
 use super::media;
 use super::unpack::{UnpackLimits, Unpacked, unpack};
 use crate::content::{Blob, Body, Open, Pushed};
 use crate::disk::{self, Lock, Mode};
 use crate::error::Error;
-use crate::model::{Descriptor, Digest, MediaType, Reference};
+use crate::model::{Descriptor, Digest, MediaType, Reference, Registry};
 use crate::store::{self, Naming, SessionId, Shelf, blocking};
 
 /// Spin's cache of pulled applications, in Spin's own tree; cheap to clone.
@@ -22,6 +23,7 @@ use crate::store::{self, Naming, SessionId, Shelf, blocking};
 /// DIR/registry/data/<digest>           files, archives and what was unpacked from them
 /// DIR/registry/.spinreg/partial/       what is not finished
 /// DIR/registry/.spinreg/unpacked/      which files came out of which archive
+/// DIR/registry/.spinreg/packages/      which content the versions of packages have
 /// DIR/registry/.spinreg/manifests.lock held while a `manifest.json` and its `config.json` are replaced
 /// ```
 ///
@@ -113,6 +115,35 @@ impl Cache {
             Some(_) => Ok(self.data.path(digest)),
             None => Err(store::missing(format!("content `{digest}`"), &self.root)),
         }
+    }
+
+    /// Finds WebAssembly as [`wasm`](Self::wasm) does, and compares its digest: a file that something has damaged is
+    /// taken away where components are, and counts as absent.
+    pub(super) async fn verified_wasm(&self, digest: &Digest) -> Result<Option<PathBuf>, Error> {
+        for shelf in [&self.wasm, &self.data] {
+            if shelf.size(digest).await?.is_none() {
+                continue;
+            }
+            let path = shelf.path(digest);
+            if Blob::from_file(media::WASM, &path).await?.descriptor().digest == *digest {
+                return Ok(Some(path));
+            }
+            tracing::warn!(path = %path.display(), "damaged, and therefore obtained again");
+        }
+        let damaged = self.wasm.path(digest);
+        blocking(move || disk::remove_if_present(&damaged)).await?;
+        Ok(None)
+    }
+
+    /// Returns the shelf of components.
+    pub(super) fn wasm_shelf(&self) -> &Shelf {
+        &self.wasm
+    }
+
+    /// Returns the directory of what is known about the versions of a package.
+    pub(super) fn package_notes(&self, registry: &Registry, package: &PackageName) -> PathBuf {
+        let directory = self.root.join(PRIVATE).join("packages").join(file_name(registry.as_str()));
+        directory.join(package.namespace()).join(package.name())
     }
 
     /// Returns the shelf of files.

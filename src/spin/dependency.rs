@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use http::Uri;
 use semver::VersionReq;
 use serde_spanned::Spanned;
 
@@ -33,7 +34,7 @@ pub(super) enum Provider {
     /// A path, relative to the manifest.
     Local(String),
     /// A download.
-    Url { url: String, digest: Digest },
+    Url { url: Uri, digest: Digest },
     /// A package: the newest version that fits. Without a name it is the package of the import.
     Package { registry: Option<Registry>, package: Option<PackageName>, version: VersionReq },
     /// Another component of the application; there are none after normalising.
@@ -143,8 +144,7 @@ impl From<Source> for Provider {
             Source::Local(path) => Self::Local(path),
             Source::Url { url, digest } => Self::Url { url, digest },
             Source::Package { registry, package, version } => {
-                let version = format!("={version}").parse().expect("a version after `=` is a requirement");
-                Self::Package { registry, package: Some(package), version }
+                Self::Package { registry, package: Some(package), version: source::exactly(&version) }
             }
         }
     }

@@ -31,6 +31,9 @@ pub enum Error {
     /// A component and its dependencies do not fit together.
     #[error(transparent)]
     Compose(#[from] Box<super::compose::ComposeError>),
+    /// What a component is made of could not be obtained.
+    #[error(transparent)]
+    Source(#[from] Box<super::sources::Unobtained>),
     /// It cannot be run.
     #[error(transparent)]
     Unrunnable(#[from] super::prepare::Unrunnable),

@@ -1,13 +1,16 @@
-//! A door for `fuzz/` to the parsers of archives and components. No part of the API, and no logic.
+//! A door for `fuzz/` to the parsers of archives, of components, and of what is said about packages. No part of the API,
+//! and no logic.
 #![allow(missing_docs, reason = "no part of the API")]
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{UnpackLimits, unpack};
+use super::document::Text;
+use super::sources::{Metadata, PackageConfig, Storage};
+use super::{Error, PackageName, UnpackLimits, unpack};
 use crate::disk::Mode;
 use crate::error;
-use crate::model::{Descriptor, Digest};
+use crate::model::{Descriptor, Digest, ParseError, Registry};
 use crate::store::{Naming, SessionId, Shelf};
 
 /// Unpacks `bytes`, which are put into the directory `room` first, into its folder `data`; returns what came out.
@@ -33,4 +36,21 @@ pub fn assemble(text: &[u8]) -> Option<Vec<u8>> {
 pub fn surface(wasm: &[u8]) -> Result<(Vec<String>, Vec<String>), super::compose::ComposeError> {
     let surface = super::compose::Surface::read(wasm).map_err(|discord| discord.of("fuzzed", None))?;
     Ok((surface.imports, surface.exports))
+}
+
+/// Reads the configuration of packages.
+pub fn package_config(text: &str) -> Result<PackageConfig, Error> {
+    let blamed = |flaw| Text { file: "config.toml".into(), text: text.to_owned() }.blame(flaw);
+    PackageConfig::parse(text).map_err(blamed)
+}
+
+/// Finds the repository of a package, where its registry says `document` about itself; `None` where there is none.
+pub fn storage(
+    config: &PackageConfig,
+    registry: Option<&Registry>,
+    package: &PackageName,
+    document: &[u8],
+) -> Result<Option<Storage>, ParseError> {
+    let metadata = Metadata::parse(document)?;
+    Ok(config.home(registry, package).and_then(|home| home.storage(package, &metadata)).ok())
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 
 use super::app_manifest::{AppManifest, Component};
 use super::build::{self, ComponentBuild};
-use super::dependency::{Dependency, Provider};
 use super::direct;
 use super::document::{Flaw, Text};
 use super::error::{Error, Place, Problem};
@@ -18,7 +17,8 @@ use super::lock::lock;
 use super::lock_file::{ContentPath, ContentRef, LockedApp};
 use super::mounts::{self, MountedFile, Outside};
 use super::normalise::normalise;
-use super::source::Source;
+use super::origin::{self, Origin};
+use super::sources::{Obtained, Order, Sources};
 use super::warning::Warning;
 use super::wasm::{self, Owner, WasmKind};
 
@@ -119,15 +119,33 @@ impl Application {
 /// Loads the application whose manifest is `path`, or `spin.toml` in the directory `path`.
 ///
 /// Reads the manifest, the first bytes of each component (all of those that are text) and the directories that are
-/// mounted; changes nothing. Manifests of both versions with local components are understood.
+/// mounted; changes nothing. Manifests of both versions are understood; all components have to be files.
 ///
 /// # Errors
 ///
 /// [`Error::NoManifest`], [`Error::Manifest`] with the place of the fault, [`Error::Wasm`] for the first component
-/// whose file is missing or something else, [`Error::Transfer`] for what cannot be read.
+/// whose file is missing or something else, [`Error::Transfer`] for what cannot be read; [`Error::Source`] where
+/// something is no file.
 pub async fn load(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
+    load_with(path, options, &Sources::none()).await
+}
+
+/// Loads an application as [`load`] does, and obtains from `sources` what is no file: downloads and packages, for
+/// components, dependencies and middleware.
+///
+/// The files are looked at first: what has to be built anyway is said before anything is fetched.
+///
+/// # Errors
+///
+/// As [`load`]; [`Error::Source`] says what could not be obtained, for which component, and why.
+pub async fn load_with(path: &Path, options: &LoadOptions, sources: &Sources) -> Result<Application, Error> {
     let options = options.clone();
-    blocking(path, move |path| load_now(path, &options)).await
+    let draft = blocking(path, move |path| Draft::read(path, &options)).await?;
+    if draft.orders.is_empty() {
+        return Ok(draft.app);
+    }
+    let obtained = sources.obtain(&draft.orders).await?;
+    blocking(path, move |_| draft.complete(&obtained)).await
 }
 
 /// Says what the text of a manifest means: its lock file without any content, and what is probably not meant.
@@ -163,7 +181,7 @@ pub async fn builds(path: &Path, options: &LoadOptions) -> Result<Vec<ComponentB
 }
 
 /// Reads files where that may take its time.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -194,45 +212,117 @@ impl Manifest {
     }
 }
 
-fn load_now(path: &Path, options: &LoadOptions) -> Result<Application, Error> {
-    let (manifest, text) = open(path)?;
-    let Manifest { app, mut lock, mut warnings } = Manifest::read(&text, options.profile.as_deref())?;
-    let sources = local_sources(&app).map_err(|flaw| text.blame(flaw))?;
-    let root = parent(&manifest);
-    // A component that was not built yet is what most often goes wrong, so it is said before anything else.
-    let mut components = Vec::new();
-    let find = |source: &str, owner: Owner<'_>| {
-        let wasm = path::absolute(root.join(source)).map_err(|error| crate::error::Error::io("read", source, error))?;
-        let (kind, made) = wasm::inspect(owner, &wasm)?;
-        Ok::<_, Error>((wasm, kind, made))
-    };
-    for (component, sources) in app.components.iter().zip(sources) {
-        let owner = Owner { component: &component.id, dependency: None, build: component.build.as_ref() };
-        let (wasm, kind, made) = find(sources.component, owner)?;
-        let dependency = |(name, source): (String, &str)| {
-            let owner = Owner { dependency: Some(&name), build: None, ..owner };
-            find(source, owner).map(|(wasm, kind, made)| LocalDependency { name, wasm, made, kind, place: None })
+/// An application of which some WebAssembly is still to be obtained.
+struct Draft {
+    app: Application,
+    orders: Vec<Order>,
+    /// Where what was ordered belongs, in the order of the orders.
+    gaps: Vec<Gap>,
+}
+
+/// The place of WebAssembly in an application.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    component: usize,
+    part: Part,
+}
+
+/// What of a component it is.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Itself,
+    Dependency(usize),
+    Middleware(usize),
+}
+
+impl Draft {
+    fn read(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        let (manifest, text) = open(path)?;
+        let Manifest { app, mut lock, mut warnings } = Manifest::read(&text, options.profile.as_deref())?;
+        let parts = origin::parts(&app).map_err(|flaw| text.blame(flaw))?;
+        let root = parent(&manifest).to_owned();
+        let (mut orders, mut gaps) = (Vec::new(), Vec::new());
+        // A component that was not built yet is what most often goes wrong, so it is said before anything else.
+        let mut find = |origin: Origin<'_>, owner: Owner<'_>, gap: Gap| {
+            let (wanted, span) = match origin {
+                Origin::File(source) => {
+                    let wasm = path::absolute(root.join(source));
+                    let wasm = wasm.map_err(|error| crate::error::Error::io("read", source, error))?;
+                    let (kind, made) = wasm::inspect(owner, &wasm)?;
+                    return Ok::<_, Error>((wasm, kind, made));
+                }
+                Origin::Elsewhere(wanted, span) => (wanted, span),
+            };
+            let (component, dependency) = (owner.component.to_owned(), owner.dependency.map(str::to_owned));
+            let at = text.position(span.start);
+            orders.push(Order { file: text.file.clone(), at, component, dependency, wanted });
+            gaps.push(gap);
+            Ok((PathBuf::new(), WasmKind::Component, None))
         };
-        let dependencies = sources.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?;
-        let middleware = sources.middleware.into_iter().map(dependency).collect::<Result<_, _>>()?;
-        let (id, files, directories) = (component.id.clone(), Vec::new(), Vec::new());
-        let mut local =
-            LocalComponent { id, wasm, made, kind, files, dependencies, middleware, directories, place: None };
-        find_places(&text, component, &mut local);
-        components.push(local);
-    }
-    let mounting = app.components.iter().filter(|component| !component.files.is_empty());
-    let mounting = mounting.map(|component| component.id.clone()).collect();
-    for ((component, local), locked) in app.components.iter().zip(&mut components).zip(&mut lock.components) {
-        if options.mounting == Mounting::Direct {
-            local.directories = direct::resolve(&text, root, component)?;
-            continue;
+        let mut components = Vec::new();
+        for (index, (component, parts)) in app.components.iter().zip(parts).enumerate() {
+            let owner = Owner { component: &component.id, dependency: None, build: component.build.as_ref() };
+            let gap = |part| Gap { component: index, part };
+            let (wasm, kind, made) = find(parts.component, owner, gap(Part::Itself))?;
+            let mut dependency = |(name, origin): (String, Origin<'_>), part| {
+                let owner = Owner { dependency: Some(&name), build: None, ..owner };
+                find(origin, owner, gap(part)).map(|(wasm, kind, made)| LocalDependency {
+                    name,
+                    wasm,
+                    made,
+                    kind,
+                    place: None,
+                })
+            };
+            let dependencies = parts.dependencies.into_iter().enumerate();
+            let dependencies = dependencies.map(|(index, it)| dependency(it, Part::Dependency(index)));
+            let dependencies = dependencies.collect::<Result<_, _>>()?;
+            let middleware = parts.middleware.into_iter().enumerate();
+            let middleware = middleware.map(|(index, it)| dependency(it, Part::Middleware(index)));
+            let middleware = middleware.collect::<Result<_, _>>()?;
+            let (id, files, directories) = (component.id.clone(), Vec::new(), Vec::new());
+            let mut local =
+                LocalComponent { id, wasm, made, kind, files, dependencies, middleware, directories, place: None };
+            find_places(&text, component, &mut local);
+            components.push(local);
         }
-        local.files = mounts::resolve(&text, root, component, options.outside, &mut warnings)?;
-        locked.files = local.files.iter().map(|file| ContentPath::new(ContentRef::default(), &file.path)).collect();
+        for ((component, local), locked) in app.components.iter().zip(&mut components).zip(&mut lock.components) {
+            if options.mounting == Mounting::Direct {
+                local.directories = direct::resolve(&text, &root, component)?;
+                continue;
+            }
+            local.files = mounts::resolve(&text, &root, component, options.outside, &mut warnings)?;
+            locked.files = local.files.iter().map(|file| ContentPath::new(ContentRef::default(), &file.path)).collect();
+        }
+        let builds = build::list(&app, &root).map_err(|flaw| text.blame(flaw))?;
+        let mounting = app.components.iter().filter(|component| !component.files.is_empty());
+        let mounting = mounting.map(|component| component.id.clone()).collect();
+        Ok(Self { app: Application { manifest, lock, components, warnings, builds, mounting }, orders, gaps })
     }
-    let builds = build::list(&app, root).map_err(|flaw| text.blame(flaw))?;
-    Ok(Application { manifest, lock, components, warnings, builds, mounting })
+
+    /// Fills in what was obtained.
+    fn complete(self, obtained: &Obtained) -> Result<Application, Error> {
+        let Self { mut app, orders, gaps } = self;
+        for (order, gap) in orders.iter().zip(gaps) {
+            let found = obtained.get(&order.wanted).expect("what was ordered was obtained, or there was an error");
+            let owner = Owner { component: &order.component, dependency: order.dependency.as_deref(), build: None };
+            let (of_kind, of_text) = wasm::inspect(owner, found)?;
+            let component = &mut app.components[gap.component];
+            let (wasm, kind, made) = match gap.part {
+                Part::Itself => (&mut component.wasm, &mut component.kind, &mut component.made),
+                Part::Dependency(index) => component.dependencies[index].slots(),
+                Part::Middleware(index) => component.middleware[index].slots(),
+            };
+            (*wasm, *kind, *made) = (found.clone(), of_kind, of_text);
+        }
+        Ok(app)
+    }
+}
+
+impl LocalDependency {
+    fn slots(&mut self) -> (&mut PathBuf, &mut WasmKind, &mut Option<Bytes>) {
+        (&mut self.wasm, &mut self.kind, &mut self.made)
+    }
 }
 
 /// Notes where the manifest names a component's WebAssembly, for what is found out later.
@@ -279,59 +369,6 @@ fn read(path: &Path) -> Result<String, Error> {
         let problem = Problem::Syntax("this is not UTF-8 text".to_owned());
         Text { file: path.to_owned(), text }.blame(Flaw { at, problem })
     })
-}
-
-/// The paths of the WebAssembly that a component is made of, as the manifest has them.
-struct Sources<'a> {
-    component: &'a str,
-    dependencies: Vec<(String, &'a str)>,
-    middleware: Vec<(String, &'a str)>,
-}
-
-/// Returns the paths of the components' files, refusing what this release cannot bring along.
-fn local_sources(app: &AppManifest) -> Result<Vec<Sources<'_>>, Flaw> {
-    app.components.iter().map(sources_of).collect()
-}
-
-fn sources_of(component: &Component) -> Result<Sources<'_>, Flaw> {
-    let named = |(name, dependency)| Ok((name, local_dependency(dependency)?));
-    let dependencies = component.dependencies.iter().map(|(name, dependency)| (name.to_string(), dependency));
-    let mut middleware = Vec::new();
-    if let Some(before) = &component.before {
-        for (role, dependencies) in &before.dependencies {
-            if let Some(first) = dependencies.first()
-                && (before.kind.as_str(), role.as_str()) != ("http", "middleware")
-            {
-                let what = "a dependency of a trigger that is not `middleware` of `http`";
-                let problem = Problem::Unsupported { what, instead: "compose the component beforehand" };
-                return Err(Flaw::at(first.span.clone(), problem));
-            }
-            middleware.extend(dependencies.iter().map(|dependency| (role.clone(), dependency)));
-        }
-    }
-    Ok(Sources {
-        component: match component.source.get_ref() {
-            Source::Local(path) => path,
-            Source::Url { .. } => return elsewhere(component.source.span(), "a component source with a `url`"),
-            Source::Package { .. } => return elsewhere(component.source.span(), "a component source with a `package`"),
-        },
-        dependencies: dependencies.map(named).collect::<Result<_, _>>()?,
-        middleware: middleware.into_iter().map(named).collect::<Result<_, _>>()?,
-    })
-}
-
-fn local_dependency(dependency: &Dependency) -> Result<&str, Flaw> {
-    match &dependency.provider {
-        Provider::Local(path) => Ok(path),
-        Provider::Url { .. } => elsewhere(dependency.span.clone(), "a dependency with a `url`"),
-        Provider::Package { .. } => elsewhere(dependency.span.clone(), "a dependency on a package"),
-        // Normalising has replaced those of this application.
-        Provider::Component(id) => elsewhere(id.span(), "a dependency on a component without a file"),
-    }
-}
-
-fn elsewhere<T>(at: Range<usize>, what: &'static str) -> Result<T, Flaw> {
-    Err(Flaw::at(at, Problem::Unsupported { what, instead: "download it and give its path" }))
 }
 
 /// How long a manifest may be, in bytes: no author writes more.

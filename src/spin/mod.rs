@@ -38,6 +38,7 @@ pub mod media;
 mod mounts;
 mod nearest;
 mod normalise;
+mod origin;
 mod pack;
 mod package;
 mod prepare;
@@ -45,6 +46,7 @@ mod prepare;
 mod properties;
 mod runnable;
 mod source;
+mod sources;
 mod split;
 mod unpack;
 mod variables;
@@ -61,7 +63,9 @@ pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
 pub use error::{Error, Fault, Found, Host, Mount, Place, Position, Problem, Wasm};
 pub use last_build::{OtherBuild, note_build};
-pub use load::{Application, LoadOptions, LocalComponent, LocalDependency, Mounting, builds, interpret, load};
+pub use load::{
+    Application, LoadOptions, LocalComponent, LocalDependency, Mounting, builds, interpret, load, load_with,
+};
 pub use lock_file::{
     ComponentDependency, ContentPath, ContentRef, Inherit, LockedApp, LockedComponent, LockedSource, LockedTrigger,
     LockedVariable,
@@ -72,6 +76,10 @@ pub use pack::{Archives, Composition, Infer, PackOptions, pack};
 pub use package::Package;
 pub use prepare::{Prepared, Unrunnable};
 pub use runnable::Runnable;
+pub use sources::{
+    Access, Ask, Differing, Fetch, Fetching, Login, MAX_REGISTRY_METADATA, Misplaced, PackageConfig, REGISTRY_METADATA,
+    Sources, Storage, Unobtained, Wanted, Why,
+};
 pub use unpack::UnpackLimits;
 pub use warning::{Notice, Warning};
 pub use wasm::WasmKind;

@@ -1,6 +1,7 @@
 //! Where WebAssembly comes from: a file, a download, a package.
 
-use semver::Version;
+use http::Uri;
+use semver::{Version, VersionReq};
 use serde_spanned::Spanned;
 
 use super::dependency_name::PackageName;
@@ -14,7 +15,7 @@ pub(super) enum Source {
     /// A path, relative to the manifest.
     Local(String),
     /// A download; the digest is one of SHA-256.
-    Url { url: String, digest: Digest },
+    Url { url: Uri, digest: Digest },
     /// One version of a package; without a registry, from the one that the user's configuration says.
     Package { registry: Option<Registry>, package: PackageName, version: Version },
 }
@@ -57,11 +58,19 @@ pub(super) fn path(what: &'static str, text: Spanned<String>) -> Result<String, 
     }
 }
 
-/// Checks that a URL is one that can be downloaded.
-pub(super) fn url(text: Spanned<String>) -> Result<String, Flaw> {
-    let scheme = text.get_ref().split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    match scheme.as_deref() {
-        Some("http" | "https") => Ok(text.into_inner()),
+/// Parses a URL of what can be downloaded. One with a password in it is not repeated: a manifest is no place for it.
+pub(super) fn url(text: Spanned<String>) -> Result<Uri, Flaw> {
+    let uri: Option<Uri> = text.get_ref().parse().ok();
+    if let Some(authority) = uri.as_ref().and_then(Uri::authority)
+        && authority.as_str().contains('@')
+    {
+        let (what, rule) =
+            (format!("the url at `{}`", authority.host()), "has a user or a password in it; leave that out");
+        // Without a place: the line that would be shown there has the password.
+        return Err(Flaw { at: None, problem: Problem::Conflict { what, rule } });
+    }
+    match uri {
+        Some(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(uri),
         _ => Err(invalid("url", &text, "an address that begins with `https://` or `http://`")),
     }
 }
@@ -77,6 +86,11 @@ pub(super) fn digest(text: Spanned<String>) -> Result<Digest, Flaw> {
 /// Parses the name of a package.
 pub(super) fn package(text: Spanned<String>) -> Result<PackageName, Flaw> {
     text.get_ref().parse().map_err(|_| invalid("package", &text, PackageName::EXPECTED))
+}
+
+/// Returns the requirement that one version alone fits.
+pub(super) fn exactly(version: &Version) -> VersionReq {
+    format!("={version}").parse().expect("a version after `=` is a requirement")
 }
 
 /// Parses the host of a registry.
