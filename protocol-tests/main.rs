@@ -71,6 +71,8 @@ mod manifests;
 mod modules;
 /// Packing: what Spin makes of the same applications.
 mod pack;
+/// Packages from registries: where they are, which version is taken, what that costs.
+mod packages;
 /// From the cache to a directory that a host can run; what is hostile in it.
 mod prepare;
 /// Artifacts of other people: indexes, lies, breaks, and what is no application.
@@ -86,6 +88,8 @@ mod serve;
 mod sessions;
 /// Registries that refuse what they may refuse, and the checks that do not mind.
 mod strict;
+/// Components by URL: verified, kept, gone on with.
+mod sources;
 /// Components in text form.
 mod text;
 /// Archive layers: what is taken out of them, and what is not.

@@ -15,6 +15,7 @@ pub(crate) mod helpers;
 pub(crate) mod judged;
 pub(crate) mod kit;
 pub(crate) mod listen;
+pub(crate) mod packages;
 pub(crate) mod pattern;
 pub(crate) mod peers;
 pub(crate) mod profiles;

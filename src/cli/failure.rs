@@ -1,5 +1,7 @@
 //! What people are told when something fails: the message, what to do next, and the exit code.
 
+mod source;
+
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -285,6 +287,7 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
             }
             _ => (Some("a component's `source` has to name a compiled `.wasm` file".to_owned()), Exit::Failed),
         },
+        spin::Error::Source(unobtained) => source::explain(unobtained),
         spin::Error::Unrunnable(reason) => explain_unrunnable(reason),
         spin::Error::TooManyLayers { .. } => {
             (Some("mount fewer `files` entries, or larger directories".to_owned()), Exit::Failed)

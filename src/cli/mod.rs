@@ -14,8 +14,10 @@ mod conformance;
 mod context;
 mod credentials;
 mod doctor;
+mod download;
 mod endpoint;
 mod failure;
+mod fetch;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::app_source::AppSource;
 use super::context::Context;
 use super::failure::Problem;
+use super::fetch::Remote;
 use super::options::{Account, CacheDir, Connection, Transfer};
 use super::{build, endpoint, pull, push};
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::spin::{self, Cache, LoadOptions, Mounting, Outside, Runnable, Unrunna
 /// How an application gets here.
 #[derive(Args, Debug)]
 pub(crate) struct Obtain {
-    /// When to ask the registry.
+    /// When to ask the registry, and those of packages that a `spin.toml` names.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Ask::Always)]
     pull: Ask,
 
@@ -51,12 +52,22 @@ impl Local {
 /// When a registry is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Ask {
-    /// Every time: one request where nothing has changed.
+    /// Every time: one request where nothing has changed, or one for each package of which a newer version would do.
     Always,
     /// Where something is not in the cache.
     Missing,
     /// Never.
     Never,
+}
+
+impl From<Ask> for spin::Ask {
+    fn from(ask: Ask) -> Self {
+        match ask {
+            Ask::Always => Self::Always,
+            Ask::Missing => Self::Missing,
+            Ask::Never => Self::Never,
+        }
+    }
 }
 
 impl Obtain {
@@ -74,7 +85,8 @@ impl Obtain {
                 Ok(Runnable::cached(&cache, &endpoint::cached_as(location)).await?)
             }
             AppSource::Manifest(path) => {
-                let app = spin::load(path, &local.options()).await?;
+                let remote = Remote::new(&self.connection, context.voice);
+                let app = remote.load(path, &local.options(), &self.cache, self.ask().into()).await?;
                 app.warnings().iter().for_each(|warning| context.warn(&warning.to_string()));
                 if !local.built
                     && let Some(stale) = app.stale().await
@@ -88,11 +100,15 @@ impl Obtain {
         }
     }
 
+    fn ask(&self) -> Ask {
+        if self.offline { Ask::Never } else { self.pull }
+    }
+
     async fn pull(self, location: &Location, cache: &Cache, context: &Context) -> Result<(), Problem> {
         let reference = endpoint::cached_as(location);
         // A layout is no registry: reading it again costs nothing, and it may have changed.
         let is_remote = matches!(location, Location::Registry(_));
-        let ask = if self.offline { Ask::Never } else { self.pull };
+        let ask = self.ask();
         if is_remote && ask != Ask::Always {
             match (cache.missing(&reference).await?, ask) {
                 (Some(missing), _) if missing.is_empty() => return Ok(()),

@@ -104,7 +104,7 @@ impl Transfer {
     }
 }
 
-/// Where Spin keeps what it pulled.
+/// Where Spin keeps what it pulled and downloaded.
 #[derive(Args, Debug)]
 pub(crate) struct CacheDir {
     /// Spin's cache directory [default: `spin` in the user's cache directory, as Spin does].

@@ -11,9 +11,10 @@ use super::context::Context;
 use super::credentials::{self, variable};
 use super::endpoint::{self, Purpose};
 use super::failure::Problem;
+use super::fetch::Remote;
 use super::interrupts::Interrupts;
 use super::misuse::Misuse;
-use super::options::{self, Account, Annotation, Connection, Transfer};
+use super::options::{self, Account, Annotation, CacheDir, Connection, Transfer};
 use super::output;
 use super::status::Status;
 use crate::auth::Given;
@@ -70,10 +71,8 @@ pub(crate) struct Push {
     )]
     compose: bool,
 
-    /// Taken as Spin takes it, and not used yet: what is packed today is read where it is.
-    #[arg(long, value_name = "DIR")]
-    cache_dir: Option<PathBuf>,
-
+    #[command(flatten)]
+    cache: CacheDir,
     #[command(flatten)]
     transfer: Transfer,
     #[command(flatten)]
@@ -97,7 +96,7 @@ impl Push {
             created,
             allow_outside_sources,
             compose,
-            cache_dir: _,
+            cache,
             transfer,
             account,
             connection,
@@ -135,7 +134,15 @@ impl Push {
             build::run(&spin::builds(&manifest, &options).await?, context.voice, &mut interrupts).await?;
             spin::note_build(&manifest, options.profile.as_deref()).await;
         }
-        let app = spin::load(&manifest, &options).await?;
+        let registry = match &reference {
+            Location::Registry(reference) => Some(reference.registry().clone()),
+            Location::Layout { .. } => None,
+        };
+        let remote = Remote::new(&connection, context.voice).about(registry, given.clone());
+        let app = tokio::select! {
+            app = remote.load(&manifest, &options, &cache, spin::Ask::Always) => app?,
+            () = interrupts.next() => return Err(Problem::Interrupted),
+        };
         // Only now there is something to push.
         let status = sending.begin(context);
         app.warnings().iter().for_each(|warning| status.warn(&warning.to_string()));
