@@ -8,6 +8,7 @@ mod files;
 mod headers;
 mod lists;
 mod names;
+mod packages;
 mod registry;
 mod wire;
 
@@ -19,6 +20,7 @@ pub use files::{app_manifest, configuration, layout};
 pub use headers::{link, ranges, retry_after};
 pub use lists::{pages, prose};
 pub use names::{digest, reference};
+pub use packages::packages;
 pub use registry::registry;
 pub use wire::{redirect, router, upload};
 
