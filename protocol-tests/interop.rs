@@ -41,6 +41,9 @@ mod olareg;
 #[cfg(target_os = "linux")]
 #[path = "interop/oras.rs"]
 mod oras;
+/// Packages that oras publishes.
+#[path = "interop/packages.rs"]
+mod packages;
 /// A third client, on a library of its own.
 #[path = "interop/regctl.rs"]
 mod regctl;

@@ -82,8 +82,6 @@ mod reading;
 mod reproduce;
 /// The embedded registry, request by request.
 mod serve;
-/// The embedded registry, request by request.
-mod serve;
 /// Upload sessions that the judge leaves open, and gives up.
 mod sessions;
 /// Registries that refuse what they may refuse, and the checks that do not mind.

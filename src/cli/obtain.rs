@@ -52,7 +52,7 @@ impl Local {
 /// When a registry is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Ask {
-    /// Every time: one request where nothing has changed, or one for each package of which a newer version would do.
+    /// Every time: one request where nothing has changed, two for a package of which a newer version would do.
     Always,
     /// Where something is not in the cache.
     Missing,
