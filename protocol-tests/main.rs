@@ -84,10 +84,10 @@ mod reproduce;
 mod serve;
 /// Upload sessions that the judge leaves open, and gives up.
 mod sessions;
-/// Registries that refuse what they may refuse, and the checks that do not mind.
-mod strict;
 /// Components by URL: verified, kept, gone on with.
 mod sources;
+/// Registries that refuse what they may refuse, and the checks that do not mind.
+mod strict;
 /// Components in text form.
 mod text;
 /// Archive layers: what is taken out of them, and what is not.

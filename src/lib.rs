@@ -62,6 +62,9 @@
 //! | blobs at a time | 16, a quarter of them larger than 4 MiB | many small ones wait for answers, few large ones fill the line |
 //! | requests at a time for each origin | 16 down, 16 up, and 1 kept for small ones | a manifest never queues behind gigabytes |
 //! | archive layer | 100 000 entries, 8 GiB unpacked | a hostile one ends |
+//! | archive of an image layout | 100 000 members, names of 64 KiB | so does this; its content may have any length |
+//! | tags that are listed to copy them, or what belongs to a manifest | 100 000 | they are all in memory |
+//! | what is copied of one root | 8 levels, 10 000 manifests, 64 MiB of them | the largest known have some hundred |
 //! | copies that repeat what other files of an application have | 8 GiB | a lock file of a few lines fills no disk |
 //! | download or package that a manifest names | 1 GiB | the largest component known has 40 MB, and what has no end ends |
 //! | what a registry says about itself | 64 KiB | real ones say 100 bytes |

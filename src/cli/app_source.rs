@@ -54,7 +54,7 @@ impl From {
 impl AppSource {
     /// Infers what a word means, as Spin does: what is on the disk goes before what looks like a reference.
     pub(super) fn infer(word: &Path) -> Result<Self, Problem> {
-        if let Some(text) = word.to_str().filter(|text| text.starts_with("oci:")) {
+        if let Some(text) = word.to_str().filter(|text| text.starts_with("oci:") || text.starts_with("oci-archive:")) {
             return Ok(Self::Pulled(text.parse().map_err(|error| Misuse::BadSource(Box::new(error)))?));
         }
         if word.try_exists().unwrap_or_default() {

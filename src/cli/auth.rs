@@ -64,7 +64,7 @@ impl Auth {
 fn in_a_registry(text: &str) -> Result<Reference, ParseError> {
     match text.parse()? {
         Location::Registry(reference) => Ok(reference),
-        Location::Layout { .. } => {
+        Location::Layout { .. } | Location::Archive { .. } => {
             Err(ParseError::new("repository", text, "one of a registry: a layout needs no credentials"))
         }
     }

@@ -74,7 +74,9 @@ impl Doctor {
 fn in_a_registry(text: &str) -> Result<Reference, ParseError> {
     match text.parse()? {
         Location::Registry(reference) => Ok(reference),
-        Location::Layout { .. } => Err(ParseError::new("repository", text, "one of a registry: a layout has no ills")),
+        Location::Layout { .. } | Location::Archive { .. } => {
+            Err(ParseError::new("repository", text, "one of a registry: a layout has no ills"))
+        }
     }
 }
 

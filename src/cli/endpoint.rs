@@ -14,7 +14,7 @@ use crate::auth::Given;
 use crate::copy::Endpoint;
 use crate::model::{Digest, Identifier, Location, Name, Reference, Registry, Tag};
 use crate::registry::Repository;
-use crate::store::Layout;
+use crate::store::{Archive, Layout};
 
 /// What is to be done there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +39,11 @@ pub(super) async fn open(
             return Err(Misuse::NoLayout(path.clone()).into());
         }
         (Location::Layout { path, .. }, Purpose::Push) => Endpoint::Layout(Layout::create(path).await?),
+        (Location::Archive { path, .. }, Purpose::Pull) => Endpoint::Archive(Archive::open(path).await?),
+        (Location::Archive { path, .. }, Purpose::Push) => Endpoint::Archive(Archive::create(path).await?),
         (Location::Registry(reference), _) => {
             let repository = repository(reference, given, connection, status)?;
-            Endpoint::Repository(if purpose == Purpose::Push { repository.for_push() } else { repository })
+            Endpoint::Repository(if purpose == Purpose::Pull { repository } else { repository.for_push() })
         }
     })
 }
@@ -73,14 +75,6 @@ fn repository(
     Ok(client.repository(reference))
 }
 
-/// Returns what to ask for: the digest where there is one, else the tag.
-pub(super) fn identifier(location: &Location) -> Identifier {
-    match location {
-        Location::Layout { identifier, .. } => identifier.clone(),
-        Location::Registry(reference) => reference.identifier(),
-    }
-}
-
 /// Returns the tag to push to.
 ///
 /// # Errors
@@ -88,7 +82,8 @@ pub(super) fn identifier(location: &Location) -> Identifier {
 /// [`Misuse::DigestTarget`]: a push makes its own digest.
 pub(super) fn tag(location: &Location) -> Result<Tag, Misuse> {
     let tag = match location {
-        Location::Layout { identifier: Identifier::Tag(tag), .. } => Some(tag),
+        Location::Layout { identifier: Identifier::Tag(tag), .. }
+        | Location::Archive { identifier: Identifier::Tag(tag), .. } => Some(tag),
         Location::Registry(reference) if reference.digest().is_none() => reference.tag(),
         _ => None,
     };
@@ -97,22 +92,17 @@ pub(super) fn tag(location: &Location) -> Result<Tag, Misuse> {
 
 /// Prints where exactly this digest is.
 pub(super) fn pinned(location: &Location, digest: Digest) -> String {
-    match location {
-        Location::Layout { path, .. } => {
-            Location::Layout { path: path.clone(), identifier: Identifier::Digest(digest) }.to_string()
-        }
-        Location::Registry(reference) => reference.pinned(digest).to_string(),
-    }
+    location.with(Identifier::Digest(digest)).to_string()
 }
 
 /// Returns the name under which Spin's cache keeps what is pulled.
 ///
-/// The cache has its own grammar, `REGISTRY/NAME:TAG`. A layout directory is filed under a registry that cannot exist,
-/// by the directory's own name.
+/// The cache has its own grammar, `REGISTRY/NAME:TAG`. A layout is filed under a registry that cannot exist, by its
+/// own name.
 pub(super) fn cached_as(location: &Location) -> Reference {
     match location {
         Location::Registry(reference) => reference.clone(),
-        Location::Layout { path, identifier } => {
+        Location::Layout { path, identifier } | Location::Archive { path, identifier } => {
             let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let own = whole.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
             let words = own.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -167,6 +157,7 @@ mod tests {
         for (text, expected) in [
             ("r.example/a:v1", "r.example/a:v1".to_owned()),
             ("oci:/x/My App_2:v1", "layout.localhost/my-app-2:v1".to_owned()),
+            ("oci-archive:/x/app.tar:v1", "layout.localhost/app-tar:v1".to_owned()),
             ("oci:/", "layout.localhost/layout:latest".to_owned()),
             (&format!("oci:/x/out@{D}"), format!("layout.localhost/out@{D}")),
         ] {

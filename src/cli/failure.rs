@@ -166,7 +166,7 @@ impl Invocation {
                 Some(reference.registry())
             }
             Self::Explain(reference) | Self::Doctor(reference) => Some(reference.registry()),
-            Self::Push(Location::Layout { .. }) | Self::Pull(Location::Layout { .. }) => None,
+            Self::Push(_) | Self::Pull(_) => None,
             Self::Conformance | Self::Serve | Self::Local => None,
         }
     }
@@ -225,7 +225,7 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
 pub(crate) fn explain_parse(error: &ParseError) -> Failure {
     let hint = match error.what() {
         "reference" => "write `REGISTRY/NAME:TAG`, such as `ghcr.io/me/app:v1`, or `oci:DIRECTORY:TAG`",
-        "location" => "write `oci:DIRECTORY` or `oci:DIRECTORY:TAG`, such as `oci:out:v1`",
+        "location" => "write `oci:DIRECTORY:TAG` or `oci-archive:FILE:TAG`, such as `oci:out:v1`",
         "digest" => "a digest is `sha256:` and 64 hexadecimal digits; copy it whole",
         "server" if error.expected().contains("path") => {
             "a login is for all of a registry: leave the path out, as in `ghcr.io` or `localhost:5000`"
@@ -372,6 +372,10 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
 /// Says what to do about a file of `serve`, or an artifact, that makes no sense.
 fn explain_file(error: &ParseError) -> Option<&'static str> {
     match error.what() {
+        "image archive" => Some(
+            "`oci-archive:` takes an uncompressed tar archive of an OCI image layout, as `spinreg push`, skopeo and docker \
+             write",
+        ),
         "password file" => Some("`htpasswd -nB USER` prints a line that will do"),
         "access file" => Some("docs/serve.md explains the rules"),
         "TLS certificate" => Some("`--tls-cert` takes the certificate, and after it those that lead to its authority"),
@@ -431,6 +435,10 @@ fn explain_missing(errors: &[ErrorEntry], place: &Place, invocation: &Invocation
         (Invocation::Pull(Location::Layout { .. }), Place::File(_)) => {
             "`oci:` names an OCI image layout directory; check the path and the tag".to_owned()
         }
+        (Invocation::Pull(Location::Archive { .. }), Place::File(_)) => {
+            "`oci-archive:` names a tar archive of an OCI image layout; check the path and the tag".to_owned()
+        }
+        (Invocation::Push(Location::Layout { .. } | Location::Archive { .. }), _) => return None,
         (Invocation::Pull(_), _) => "it holds no application for this tool; check what was pushed there".to_owned(),
         _ => return None,
     })

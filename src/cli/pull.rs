@@ -21,8 +21,8 @@ use crate::spin::Cache;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Pull {
-    /// What to pull: `REGISTRY/NAME[:TAG][@DIGEST]`, or `oci:DIRECTORY[:TAG]` for an OCI image layout; the tag `latest` if
-    /// neither tag nor digest is named.
+    /// What to pull: `REGISTRY/NAME[:TAG][@DIGEST]`, `oci:DIRECTORY[:TAG]` for an OCI image layout, or
+    /// `oci-archive:FILE[:TAG]` for a tar archive of one; the tag `latest` if neither tag nor digest is named.
     reference: Location,
 
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(super) async fn pull(
     let mut options = transfer.options(&status);
     let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
     options.platforms = wasm.into_iter().chain([Platform::host()]).collect();
-    let id = endpoint::identifier(reference);
+    let id = reference.identifier();
     let summary = interrupts::until(copy(&source, &id, &application, None, &options)).await??;
     status.finish();
     Ok(summary.root.digest)

@@ -33,7 +33,8 @@ use crate::spin::{
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Push {
-    /// Where to: `REGISTRY/NAME[:TAG]`, or `oci:DIRECTORY[:TAG]` for an OCI image layout; the tag `latest` if none is named.
+    /// Where to: `REGISTRY/NAME[:TAG]`, `oci:DIRECTORY[:TAG]` for an OCI image layout, or `oci-archive:FILE[:TAG]` for a tar
+    /// archive of one; the tag `latest` if none is named.
     reference: Location,
 
     /// The application: a `spin.toml`, or a directory with one; or a `.wasm` or `.wat` file, which becomes a package by
@@ -134,11 +135,11 @@ impl Push {
             build::run(&spin::builds(&manifest, &options).await?, context.voice, &mut interrupts).await?;
             spin::note_build(&manifest, options.profile.as_deref()).await;
         }
-        let registry = match &reference {
+        let registry = match &sending.reference {
             Location::Registry(reference) => Some(reference.registry().clone()),
-            Location::Layout { .. } => None,
+            Location::Layout { .. } | Location::Archive { .. } => None,
         };
-        let remote = Remote::new(&connection, context.voice).about(registry, given.clone());
+        let remote = Remote::new(&sending.connection, context.voice).about(registry, sending.given.clone());
         let app = tokio::select! {
             app = remote.load(&manifest, &options, &cache, spin::Ask::Always) => app?,
             () = interrupts.next() => return Err(Problem::Interrupted),

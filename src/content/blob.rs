@@ -44,6 +44,11 @@ impl Blob {
         Self::new(Descriptor::of(media_type, &bytes), Memory(bytes))
     }
 
+    /// Makes a blob of `bytes` in memory whose descriptor is known. Nothing is hashed now.
+    pub fn memory(descriptor: Descriptor, bytes: impl Into<Bytes>) -> Self {
+        Self::new(descriptor, Memory(bytes.into()))
+    }
+
     /// Makes a blob of a file, reading it once on the blocking pool to hash it (SHA-256, 256 KiB at a time).
     ///
     /// # Errors

@@ -29,6 +29,26 @@ pub trait Source: Send + Sync {
 
     /// Makes a handle for a blob. It costs nothing; what is missing shows when it is opened.
     fn blob(&self, descriptor: &Descriptor) -> Blob;
+
+    /// Lists the manifests that have `subject` as their subject, whether that is here or not; a source that keeps no
+    /// account of that has none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the source from answering.
+    fn all_referrers(&self, subject: &Digest) -> impl Future<Output = Result<Vec<Descriptor>, Error>> + Send {
+        let _ = subject;
+        async { Ok(Vec::new()) }
+    }
+
+    /// Lists all tags, in the order of the source; one without tags has none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the source from answering.
+    fn all_tags(&self) -> impl Future<Output = Result<Vec<Tag>, Error>> + Send {
+        async { Ok(Vec::new()) }
+    }
 }
 
 /// Something that takes manifests and blobs.
@@ -99,6 +119,16 @@ pub trait Target: Send + Sync {
     ///
     /// Whatever keeps the target from taking it.
     fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Ends what was pushed. A target that is one file gets its name now, and not before; for others there is nothing to
+    /// do. Pushing more begins anew.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from being published; it is then as it was.
+    fn finish(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// How a blob came to be in a target.

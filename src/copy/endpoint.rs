@@ -1,90 +1,98 @@
 //! An end of a copy that is chosen at run time.
 
+use super::Vacant;
 use crate::content::{Blob, Pushed, Source, Target};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, Tag};
 use crate::registry::Repository;
-use crate::store::Layout;
+use crate::store::{Archive, Layout};
 
-/// A repository or a layout directory: what a [`Location`](crate::model::Location) leads to.
+/// What a [`Location`](crate::model::Location) leads to.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Endpoint {
     /// A repository of a registry.
     Repository(Repository),
     /// An OCI image layout directory.
     Layout(Layout),
+    /// A tar archive of one.
+    Archive(Archive),
+    /// Nothing is there, and nothing is to be made.
+    Vacant(Vacant),
+}
+
+/// Does the same with each kind of end.
+macro_rules! each {
+    ($this:expr, $end:ident => $doing:expr) => {
+        match $this {
+            Endpoint::Repository($end) => $doing,
+            Endpoint::Layout($end) => $doing,
+            Endpoint::Archive($end) => $doing,
+            Endpoint::Vacant($end) => $doing,
+        }
+    };
 }
 
 impl Source for Endpoint {
     async fn resolve(&self, id: &Identifier) -> Result<Descriptor, Error> {
-        match self {
-            Self::Repository(repository) => repository.resolve(id).await,
-            Self::Layout(layout) => layout.resolve(id).await,
-        }
+        each!(self, end => end.resolve(id).await)
     }
 
     async fn manifest(&self, id: &Identifier) -> Result<Manifest, Error> {
-        match self {
-            Self::Repository(repository) => repository.manifest(id).await,
-            Self::Layout(layout) => layout.manifest(id).await,
-        }
+        each!(self, end => end.manifest(id).await)
     }
 
     fn counts_reads(&self) -> bool {
-        match self {
-            Self::Repository(repository) => repository.counts_reads(),
-            Self::Layout(layout) => layout.counts_reads(),
-        }
+        each!(self, end => end.counts_reads())
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Blob {
-        match self {
-            Self::Repository(repository) => repository.blob(descriptor),
-            Self::Layout(layout) => layout.blob(descriptor),
-        }
+        each!(self, end => end.blob(descriptor))
+    }
+
+    async fn all_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        each!(self, end => end.all_referrers(subject).await)
+    }
+
+    async fn all_tags(&self) -> Result<Vec<Tag>, Error> {
+        each!(self, end => end.all_tags().await)
     }
 }
 
 impl Target for Endpoint {
     async fn exists(&self, descriptor: &Descriptor) -> Result<bool, Error> {
-        match self {
-            Self::Repository(repository) => repository.exists(descriptor).await,
-            Self::Layout(layout) => layout.exists(descriptor).await,
-        }
+        each!(self, end => end.exists(descriptor).await)
     }
 
     async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        match self {
-            Self::Repository(repository) => repository.tagged(tag).await,
-            Self::Layout(layout) => layout.tagged(tag).await,
-        }
+        each!(self, end => end.tagged(tag).await)
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-        match self {
-            Self::Repository(repository) => repository.push_blob(blob).await,
-            Self::Layout(layout) => layout.push_blob(blob).await,
-        }
+        each!(self, end => end.push_blob(blob).await)
     }
 
     async fn repush_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-        match self {
-            Self::Repository(repository) => repository.repush_blob(blob).await,
-            Self::Layout(layout) => layout.repush_blob(blob).await,
-        }
+        each!(self, end => end.repush_blob(blob).await)
+    }
+
+    async fn noted_index(&self, index: &Descriptor) -> Result<Option<Manifest>, Error> {
+        each!(self, end => end.noted_index(index).await)
+    }
+
+    async fn note_index(&self, index: &Manifest) -> Result<(), Error> {
+        each!(self, end => end.note_index(index).await)
     }
 
     async fn tidy(&self) {
-        match self {
-            Self::Repository(repository) => repository.tidy().await,
-            Self::Layout(layout) => layout.tidy().await,
-        }
+        each!(self, end => end.tidy().await);
     }
 
     async fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
-        match self {
-            Self::Repository(repository) => repository.push_manifest(manifest, tag).await,
-            Self::Layout(layout) => layout.push_manifest(manifest, tag).await,
-        }
+        each!(self, end => end.push_manifest(manifest, tag).await)
+    }
+
+    async fn finish(&self) -> Result<(), Error> {
+        each!(self, end => end.finish().await)
     }
 }

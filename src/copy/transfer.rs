@@ -18,14 +18,31 @@ pub struct CopyOptions {
     pub transfers: Transfers,
     /// Where the root is an index: for which platforms one child is taken, the first preferred. Empty takes all of it.
     pub platforms: Vec<Platform>,
+    /// What becomes of signatures, SBOMs, and whatever else refers to what is copied.
+    pub referrers: Referrers,
     /// Who is told how it goes.
     pub progress: Arc<dyn Progress>,
 }
 
 impl Default for CopyOptions {
     fn default() -> Self {
-        Self { transfers: Transfers::default(), platforms: Vec::new(), progress: Arc::new(()) }
+        Self {
+            transfers: Transfers::default(),
+            platforms: Vec::new(),
+            referrers: Referrers::default(),
+            progress: Arc::new(()),
+        }
     }
+}
+
+/// What becomes of what refers to a manifest that is copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Referrers {
+    /// It stays where it is.
+    #[default]
+    Left,
+    /// It is copied as well, and so is what refers to it.
+    Taken,
 }
 
 /// How many blobs move at a time: many small ones wait for answers, few large ones fill the line.
@@ -55,11 +72,15 @@ impl Default for Transfers {
 pub struct Summary {
     /// The manifest that the target has now.
     pub root: Descriptor,
+    /// How many manifests were sent, those included that were only to be tagged.
+    pub manifests: u64,
     /// How many blobs the target had already; those below a manifest that it had are not looked up and not counted.
     pub existed: u64,
     /// How many blobs were sent or mounted.
     pub moved: u64,
-    /// The sizes of those together, in bytes.
+    /// How many of those were mounted: the registry had them in another repository.
+    pub mounted: u64,
+    /// The sizes of those that were sent together, in bytes.
     pub bytes: u64,
 }
 
@@ -68,7 +89,7 @@ pub struct Summary {
 /// Blobs go first, manifests after them, the tagged root last: whoever sees the manifest finds everything.
 ///
 /// **Requests** of a push of `n` blobs to a repository: nothing changed 1; the same content under a new tag 3; cold
-/// `2 + 3n + 1`. Where a registry then says that it lacks a blob which it seemed to have, two for each such blob and one
+/// `2 + 3n + 1`; from another repository of any registry one more, and `n` more where the content is not mounted. Where a registry then says that it lacks a blob which it seemed to have, two for each such blob and one
 /// for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`, one more from Docker Hub,
 /// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there (and, from
 /// Docker Hub, the target has [noted](Target::note_index) the index).
@@ -83,22 +104,39 @@ pub async fn copy(
     tag: Option<&Tag>,
     options: &CopyOptions,
 ) -> Result<Summary, Error> {
-    let outcome = carry_out(from, id, to, tag, options).await;
-    if outcome.is_err() {
-        // The first failure has stopped the others on their way.
-        to.tidy().await;
-    }
-    outcome
+    let plan = Plan::build(from, id, to, tag, options).await?;
+    let summary = plan.carry_out(from, to, options).await?;
+    to.finish().await?;
+    Ok(summary)
 }
 
-async fn carry_out(
-    from: &impl Source,
-    id: &Identifier,
-    to: &impl Target,
-    tag: Option<&Tag>,
-    options: &CopyOptions,
-) -> Result<Summary, Error> {
-    let plan = Plan::build(from, id, &options.platforms, to, tag).await?;
+impl Plan {
+    /// Moves what has to move, between the ends that the plan was made for. The target is not
+    /// [finished](Target::finish): more may follow.
+    ///
+    /// **Requests**: for each blob that a repository as the target lacks `HEAD`, `POST`, `PUT` there, and a `GET` where it
+    /// comes from one; `HEAD` and `POST` alone where the two are on one registry, which mounts it; `HEAD` for each that is
+    /// there; one `PUT` for each step.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy`].
+    pub async fn carry_out(
+        &self,
+        from: &impl Source,
+        to: &impl Target,
+        options: &CopyOptions,
+    ) -> Result<Summary, Error> {
+        let outcome = carry_out(self, from, to, options).await;
+        if outcome.is_err() {
+            // The first failure has stopped the others on their way.
+            to.tidy().await;
+        }
+        outcome
+    }
+}
+
+async fn carry_out(plan: &Plan, from: &impl Source, to: &impl Target, options: &CopyOptions) -> Result<Summary, Error> {
     options.progress.event(Event::Planned { blobs: plan.blobs().len() as u64, bytes: plan.bytes() });
 
     let transfers = options.transfers;
@@ -112,12 +150,8 @@ async fn carry_out(
         [small, large].concat()
     };
 
-    for manifest in plan.manifests() {
-        let is_root = manifest.digest() == plan.root().digest;
-        push_manifest(from, to, manifest, tag.filter(|_| is_root), options, &mut moves).await?;
-    }
-    if let Some(root) = plan.tagging() {
-        push_manifest(from, to, root, tag, options, &mut moves).await?;
+    for step in plan.steps() {
+        push_manifest(from, to, &step.manifest, step.tag.as_ref(), options, &mut moves).await?;
     }
 
     if let Some(index) = plan.index()
@@ -127,11 +161,15 @@ async fn carry_out(
         tracing::debug!(%error, "an index could not be noted");
     }
 
-    let mut summary = Summary { root: plan.root().clone(), existed: 0, moved: 0, bytes: 0 };
+    let manifests = plan.steps().len() as u64;
+    let mut summary = Summary { root: plan.root().clone(), manifests, existed: 0, moved: 0, mounted: 0, bytes: 0 };
     for Moved { blob, how } in moves {
         match how {
             Pushed::Existed => summary.existed += 1,
-            Pushed::Mounted => summary.moved += 1,
+            Pushed::Mounted => {
+                summary.moved += 1;
+                summary.mounted += 1;
+            }
             Pushed::Uploaded => {
                 summary.moved += 1;
                 summary.bytes += blob.size;
@@ -196,7 +234,7 @@ async fn push_manifest(
     let mut known: HashSet<Digest> =
         moves.iter().filter(|moved| moved.how == Pushed::Uploaded).map(|moved| moved.blob.digest).collect();
     let blobs: Vec<_> = below.blobs().iter().filter(|blob| known.insert(blob.digest)).cloned().collect();
-    let (_, children) = below.manifests().split_last().expect("a plan of a manifest ends with it");
+    let (_, children) = below.steps().split_last().expect("a plan of a manifest ends with it");
     if blobs.is_empty() && children.is_empty() {
         return Err(error);
     }
@@ -206,7 +244,7 @@ async fn push_manifest(
     moves.retain(|moved| !anew.contains(&moved.blob.digest));
     moves.extend(again);
     for child in children {
-        to.push_manifest(child, None).await?;
+        to.push_manifest(&child.manifest, None).await?;
     }
     to.push_manifest(manifest, tag).await
 }

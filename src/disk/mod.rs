@@ -3,12 +3,14 @@
 //! The only place that renames, flushes, sets modes and makes directories. Everything here blocks;
 //! call it from a blocking task.
 
+mod at;
 mod flush;
 mod lock;
 mod publish;
 mod read;
 mod same;
 
+pub use at::write_at;
 pub use flush::{flush, sync_dir};
 pub use lock::Lock;
 pub use publish::{

@@ -54,6 +54,13 @@ impl MediaType {
     pub fn is_manifest(&self) -> bool {
         self.is_index() || *self == Self::IMAGE_MANIFEST || *self == Self::DOCKER_MANIFEST
     }
+
+    /// Says whether a layer of this type is kept by its author alone, so that nobody else has to have it (image-spec 1.1,
+    /// layer.md, "Non-Distributable Layers"; Docker's foreign layers).
+    pub fn is_nondistributable(&self) -> bool {
+        self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
+            || self.0.starts_with("application/vnd.docker.image.rootfs.foreign.")
+    }
 }
 
 impl fmt::Display for MediaType {

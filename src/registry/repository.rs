@@ -1,6 +1,6 @@
 //! A repository: the handle through which content moves.
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{Method, Request, Uri};
 
 use super::mirror::{self, Askable};
@@ -8,7 +8,7 @@ use super::{Client, Listing, Mirror, Mounts, Uploads, blob, delete, manifest, pr
 use crate::auth::{Actions, Scope, Scopes};
 use crate::content::{Blob, Pushed, Source, Target};
 use crate::error::Error;
-use crate::model::{Descriptor, Digest, Identifier, Manifest, Name, Reference, Registry, Tag};
+use crate::model::{Descriptor, Digest, Identifier, Manifest, Name, ParseError, Reference, Registry, Tag};
 use crate::transport::Payload;
 
 /// A repository of a registry. Cheap to clone; making one sends nothing.
@@ -216,6 +216,23 @@ impl Source for Repository {
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         mirror::remote(self, descriptor)
     }
+
+    /// As [`Repository::referrers`].
+    async fn all_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        self.referrers(subject, None).await
+    }
+
+    /// As [`Repository::tags`], at most 100 000 of them; a repository that is not there has none.
+    async fn all_tags(&self) -> Result<Vec<Tag>, Error> {
+        let tags: Vec<Tag> = match self.tags(Listing::default()).take(MAX_TAGS + 1).try_collect().await {
+            Err(error) if error.is_not_found() => Vec::new(),
+            listed => listed?,
+        };
+        if tags.len() > MAX_TAGS {
+            return Err(ParseError::new("list of tags", self.name.as_str(), "at most 100000 tags").into());
+        }
+        Ok(tags)
+    }
 }
 
 impl Target for Repository {
@@ -274,3 +291,6 @@ impl Target for Repository {
         }
     }
 }
+
+/// How many tags are listed at once: they are all in memory.
+const MAX_TAGS: usize = 100_000;

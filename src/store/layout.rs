@@ -12,6 +12,7 @@ use super::catalog::{Catalog, Remembered};
 use super::index::Index;
 use super::ingest::{Ingest, Started, blocking, fetch, flush};
 use super::shelf::{Naming, Shelf, missing};
+use super::subjects::Subjects;
 use crate::disk::{self, Lock, Mode};
 use crate::error::{Error, ParseError};
 use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
@@ -38,6 +39,7 @@ pub struct Layout {
     root: Arc<Path>,
     shelf: Shelf,
     remembered: Remembered,
+    subjects: Subjects,
 }
 
 impl Layout {
@@ -211,6 +213,11 @@ impl Layout {
         blocking(move || layout.catalog_now()).await
     }
 
+    /// Returns which manifests are known to refer to which.
+    pub(super) fn subjects(&self) -> &Subjects {
+        &self.subjects
+    }
+
     /// As [`Layout::catalog`], blocking.
     pub(super) fn catalog_now(&self) -> Result<Arc<Catalog>, Error> {
         self.remembered.read(&self.index_path())
@@ -374,7 +381,7 @@ impl Layout {
     /// Names a layout that need not be there. What it keeps in its own folder may be there before the layout is.
     pub(crate) fn at(root: PathBuf) -> Self {
         let shelf = Shelf::new(root.join("blobs"), root.join(PRIVATE).join("partial"), Naming::Folders, Mode::ReadOnly);
-        Self { root: root.into(), shelf, remembered: Remembered::default() }
+        Self { root: root.into(), shelf, remembered: Remembered::default(), subjects: Subjects::default() }
     }
 
     fn make(&self) -> Result<(), Error> {
@@ -389,7 +396,7 @@ impl Layout {
         }
         // The blobs' folder is part of a layout even while it is empty.
         disk::create_dirs(&self.root.join("blobs"))?;
-        disk::replace(&self.root.join(VERSION_FILE), br#"{"imageLayoutVersion":"1.0.0"}"#, Mode::Shared)
+        disk::replace(&self.root.join(VERSION_FILE), VERSION, Mode::Shared)
     }
 
     pub(super) fn lock(&self) -> Result<Lock, Error> {
@@ -429,10 +436,15 @@ fn check_version(root: &Path) -> Result<(), Error> {
     let Some(bytes) = disk::read_bounded(&path, MAX_VERSION)? else {
         return Err(missing("an image layout (a directory with the file `oci-layout`)".to_owned(), root));
     };
-    let refuse = || ParseError::new("image layout", &String::from_utf8_lossy(&bytes), "`imageLayoutVersion` 1.0.0");
-    let version: Version = serde_json::from_slice(&bytes).map_err(|error| refuse().because(&error))?;
+    Ok(check_version_file(&bytes)?)
+}
+
+/// Refuses an `oci-layout` file of another version than 1.
+pub(super) fn check_version_file(bytes: &[u8]) -> Result<(), ParseError> {
+    let refuse = || ParseError::new("image layout", &String::from_utf8_lossy(bytes), "`imageLayoutVersion` 1.0.0");
+    let version: Version = serde_json::from_slice(bytes).map_err(|error| refuse().because(&error))?;
     // Versions are semantic (image-layout.md): what 1.x adds does not change what is there.
-    if version.image_layout_version.starts_with("1.") { Ok(()) } else { Err(refuse().into()) }
+    if version.image_layout_version.starts_with("1.") { Ok(()) } else { Err(refuse()) }
 }
 
 fn read_index(path: &Path) -> Result<Index, Error> {
@@ -446,7 +458,9 @@ fn is_read_only(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-const VERSION_FILE: &str = "oci-layout";
+pub(super) const VERSION_FILE: &str = "oci-layout";
+/// What we write into that file.
+pub(super) const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// Our own folder inside a layout; other tools pass over it.
 const PRIVATE: &str = ".spinreg";
@@ -455,4 +469,4 @@ const PRIVATE: &str = ".spinreg";
 const RENEWAL: Duration = Duration::from_secs(60);
 
 /// How large an `oci-layout` file is read, in bytes: it has one line.
-const MAX_VERSION: u64 = 4 << 10;
+pub(super) const MAX_VERSION: u64 = 4 << 10;

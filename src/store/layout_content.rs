@@ -37,6 +37,15 @@ impl Source for Layout {
     fn blob(&self, descriptor: &Descriptor) -> Blob {
         self.shelf().blob(descriptor)
     }
+
+    /// Reads each listed manifest once for as long as the layout is open.
+    async fn all_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        self.subjects().referrers(self, &self.manifests().await?, subject).await
+    }
+
+    async fn all_tags(&self) -> Result<Vec<Tag>, Error> {
+        self.tags().await
+    }
 }
 
 impl Target for Layout {
@@ -58,7 +67,13 @@ impl Target for Layout {
             if descriptor.media_type.is_manifest() {
                 let bytes = self.shelf().blob(&descriptor).read(Manifest::MAX_READ).await?;
                 let manifest = Manifest::parse_named(bytes, Some(descriptor.media_type), descriptor.digest)?;
-                left.extend(manifest.manifests().chain(manifest.blobs()).filter(|child| !is_elsewhere(child)).cloned());
+                left.extend(
+                    manifest
+                        .manifests()
+                        .chain(manifest.blobs())
+                        .filter(|child| !child.media_type.is_nondistributable())
+                        .cloned(),
+                );
             }
         }
         Ok(true)
@@ -86,7 +101,7 @@ impl Target for Layout {
     async fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
         let adding = self.adding().await?;
         let mut files = Vec::new();
-        for blob in manifest.blobs().filter(|blob| !is_elsewhere(blob)) {
+        for blob in manifest.blobs().filter(|blob| !blob.media_type.is_nondistributable()) {
             if !self.shelf().has(blob).await? {
                 return Err(missing(format!("blob `{}`", blob.digest), self.root()));
             }
@@ -118,12 +133,4 @@ impl Layout {
     fn no_manifest(&self, id: &Identifier) -> Error {
         missing(format!("manifest `{id}`"), self.root())
     }
-}
-
-/// Says whether a layer's content is kept by its author alone, so that nobody else has to have it (image-spec 1.1,
-/// layer.md, "Non-Distributable Layers"; Docker's foreign layers).
-fn is_elsewhere(descriptor: &Descriptor) -> bool {
-    let media_type = descriptor.media_type.as_str();
-    media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
-        || media_type.starts_with("application/vnd.docker.image.rootfs.foreign.")
 }

@@ -2,9 +2,13 @@
 //!
 //! One writer puts content on disk, and nothing unverified ever bears its final name. [`Ingest`] streams a blob
 //! through it; a [`Shelf`] says where blobs stand and where they grow until then; [`Layout`] is an OCI image layout
-//! directory, as [`Source`](crate::content::Source) and [`Target`](crate::content::Target).
+//! directory, and [`Archive`] a tar file of one, each as [`Source`](crate::content::Source) and
+//! [`Target`](crate::content::Target).
 
 mod access;
+mod archive;
+mod archive_contents;
+mod archive_draft;
 mod catalog;
 mod collect;
 mod edges;
@@ -17,8 +21,11 @@ mod layout;
 mod layout_content;
 mod partials;
 mod shelf;
+mod subjects;
+mod tar;
 mod writer;
 
+pub use archive::Archive;
 pub use collect::{Collected, Garbage, Untagged};
 pub use index::REF_NAME;
 #[cfg(feature = "spin")]
