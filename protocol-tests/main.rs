@@ -97,6 +97,9 @@ mod unpack;
 mod cli;
 /// The configuration file, docker's certificates, client certificates.
 mod config;
+/// Copies between registries, layouts and archives.
+#[cfg(unix)]
+mod copy;
 /// What the tool finds out about a registry, and that nothing of that stays.
 mod doctor;
 /// Which source of credentials answers, and why the others do not.

@@ -35,12 +35,25 @@ enum Choice {
 ///
 /// Where half of something is given, or two things at once.
 pub(super) fn given(account: &Account, location: &Location) -> Result<Option<Given>, Problem> {
+    given_by(account, location, &ONE)
+}
+
+/// As [`given`], with the variables of one registry of several.
+///
+/// # Errors
+///
+/// As [`given`].
+pub(super) fn given_by(
+    account: &Account,
+    location: &Location,
+    variables: &Variables,
+) -> Result<Option<Given>, Problem> {
     // A directory asks for no credentials, and nobody is asked for any.
     let Location::Registry(reference) = location else { return Ok(None) };
     let password = |username: String, secret| {
         Some(Found { credential: Credential::Password { username, secret }, source: COMMAND_LINE.to_owned() })
     };
-    let choice = choose(account, variable)?;
+    let choice = choose(account, variables, variable)?;
     if let Choice::PasswordOnStdin { username } | Choice::Ask { username } = &choice {
         check_username(username)?;
     }
@@ -67,6 +80,16 @@ pub(super) fn sources() -> Result<Sources, Problem> {
     Ok(limit.into_iter().fold(sources, Sources::helper_limit))
 }
 
+/// Which variables hold the credentials for a registry.
+#[derive(Debug)]
+pub(super) struct Variables {
+    /// What all of them begin with.
+    pub(super) prefix: &'static str,
+    pub(super) username: &'static str,
+    pub(super) password: &'static str,
+    pub(super) token: &'static str,
+}
+
 /// What an environment variable has; empty counts as absent.
 pub(super) type Variable = Result<Option<String>, Misuse>;
 
@@ -79,27 +102,32 @@ pub(super) fn variable(name: &'static str) -> Variable {
     }
 }
 
-fn choose(account: &Account, variable: impl Fn(&'static str) -> Variable) -> Result<Choice, Misuse> {
+fn choose(
+    account: &Account,
+    variables: &Variables,
+    variable: impl Fn(&'static str) -> Variable,
+) -> Result<Choice, Misuse> {
+    let Variables { username: of_name, password: of_password, token: of_token, .. } = *variables;
     if account.token_stdin {
         return Ok(Choice::TokenOnStdin);
     }
     if account.password_stdin {
-        let username = account.username.clone().map_or_else(|| variable(USERNAME), |username| Ok(Some(username)))?;
+        let username = account.username.clone().map_or_else(|| variable(of_name), |username| Ok(Some(username)))?;
         return username.map(|username| Choice::PasswordOnStdin { username }).ok_or(Misuse::NoUsername);
     }
-    let password = variable(PASSWORD)?;
+    let password = variable(of_password)?;
     let found = |credential, source: &str| Choice::Found(Found { credential, source: format!("`{source}`") });
     if let Some(username) = account.username.clone() {
         return Ok(match password {
-            Some(secret) => found(Credential::Password { username, secret: Secret::new(secret) }, PASSWORD),
+            Some(secret) => found(Credential::Password { username, secret: Secret::new(secret) }, of_password),
             None => Choice::Ask { username },
         });
     }
-    match (variable(TOKEN)?, variable(USERNAME)?, password) {
+    match (variable(of_token)?, variable(of_name)?, password) {
         (Some(_), _, Some(_)) => Err(Misuse::TwoSecrets),
-        (Some(token), _, None) => Ok(found(Credential::Bearer { token: Secret::new(token) }, TOKEN)),
+        (Some(token), _, None) => Ok(found(Credential::Bearer { token: Secret::new(token) }, of_token)),
         (None, Some(username), Some(secret)) => {
-            Ok(found(Credential::Password { username, secret: Secret::new(secret) }, PASSWORD))
+            Ok(found(Credential::Password { username, secret: Secret::new(secret) }, of_password))
         }
         (None, None, Some(_)) => Err(Misuse::NoUsername),
         // A user name alone proves nothing: somebody may have it set for other commands.
@@ -165,9 +193,13 @@ fn without_newline(text: &str) -> &str {
     text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
 }
 
-const USERNAME: &str = "SPINREG_USERNAME";
-const PASSWORD: &str = "SPINREG_PASSWORD";
-const TOKEN: &str = "SPINREG_TOKEN";
+/// Those of a command that is about one registry.
+const ONE: Variables = Variables {
+    prefix: "SPINREG_",
+    username: "SPINREG_USERNAME",
+    password: "SPINREG_PASSWORD",
+    token: "SPINREG_TOKEN",
+};
 /// What errors call the place where these credentials came from.
 pub(super) const COMMAND_LINE: &str = "the command line";
 /// Tokens of real services reach some KiB; bytes.
@@ -210,10 +242,10 @@ mod tests {
         ];
         for (account, variables, expected) in rows {
             let variable = |name: &'static str| {
-                let index = [USERNAME, PASSWORD, TOKEN].iter().position(|known| *known == name);
+                let index = [ONE.username, ONE.password, ONE.token].iter().position(|known| *known == name);
                 Ok(index.and_then(|index| variables[index]).map(str::to_owned))
             };
-            match (choose(&account, variable), expected) {
+            match (choose(&account, &ONE, variable), expected) {
                 (Ok(choice), Ok(expected)) => assert_eq!(choice, expected),
                 (Err(misuse), Err(said)) => assert!(misuse.to_string().contains(said), "{misuse}"),
                 (got, expected) => panic!("{account:?} {variables:?}: {got:?} instead of {expected:?}"),

@@ -11,7 +11,7 @@ use super::options::Connection;
 use super::server::Scheme;
 use super::status::Status;
 use crate::auth::Given;
-use crate::copy::Endpoint;
+use crate::copy::{Endpoint, Vacant};
 use crate::model::{Digest, Identifier, Location, Name, Reference, Registry, Tag};
 use crate::registry::Repository;
 use crate::store::{Archive, Layout};
@@ -23,6 +23,8 @@ pub(super) enum Purpose {
     Pull,
     /// A layout is made where nothing is.
     Push,
+    /// Nothing is made, and what is not there is taken for empty.
+    Look,
 }
 
 /// Opens what is named. A registry is not asked yet.
@@ -35,12 +37,18 @@ pub(super) async fn open(
 ) -> Result<Endpoint, Problem> {
     Ok(match (location, purpose) {
         (Location::Layout { path, .. }, Purpose::Pull) => Endpoint::Layout(Layout::open(path).await?),
-        (Location::Layout { path, .. }, Purpose::Push) if is_something_else(path) => {
+        (Location::Layout { path, .. }, Purpose::Push | Purpose::Look) if is_something_else(path) => {
             return Err(Misuse::NoLayout(path.clone()).into());
         }
         (Location::Layout { path, .. }, Purpose::Push) => Endpoint::Layout(Layout::create(path).await?),
+        (Location::Layout { path, .. }, Purpose::Look) => match Layout::open(path).await {
+            Err(error) if error.is_not_found() => Endpoint::Vacant(Vacant),
+            opened => Endpoint::Layout(opened?),
+        },
         (Location::Archive { path, .. }, Purpose::Pull) => Endpoint::Archive(Archive::open(path).await?),
-        (Location::Archive { path, .. }, Purpose::Push) => Endpoint::Archive(Archive::create(path).await?),
+        (Location::Archive { path, .. }, Purpose::Push | Purpose::Look) => {
+            Endpoint::Archive(Archive::create(path).await?)
+        }
         (Location::Registry(reference), _) => {
             let repository = repository(reference, given, connection, status)?;
             Endpoint::Repository(if purpose == Purpose::Pull { repository } else { repository.for_push() })

@@ -11,6 +11,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::build::{BuildFailure, End};
 use super::conformance::Unfit;
+use super::copy_sides::Sided;
 use super::misuse::Misuse;
 use super::output;
 use super::triggers::Ended;
@@ -125,6 +126,9 @@ pub(crate) enum Problem {
     /// A program that was started did not end well.
     #[error(transparent)]
     Ended(#[from] Ended),
+    /// At one end of a copy.
+    #[error(transparent)]
+    At(Box<Sided>),
 }
 
 impl From<Error> for Problem {
@@ -149,6 +153,7 @@ pub(crate) enum Invocation {
     Logout(Registry),
     Push(Location),
     Pull(Location),
+    Copy(Location, Location),
     Explain(Reference),
     Doctor(Reference),
     Conformance,
@@ -167,7 +172,7 @@ impl Invocation {
             }
             Self::Explain(reference) | Self::Doctor(reference) => Some(reference.registry()),
             Self::Push(_) | Self::Pull(_) => None,
-            Self::Conformance | Self::Serve | Self::Local => None,
+            Self::Copy(..) | Self::Conformance | Self::Serve | Self::Local => None,
         }
     }
 
@@ -194,6 +199,9 @@ impl Invocation {
 
 /// Says what people are told about `problem`.
 pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
+    if let Problem::At(sided) = problem {
+        return sided.explain(invocation);
+    }
     let (hint, exit) = match problem {
         Problem::Misuse(misuse) => (Some(misuse.hint().to_owned()), Exit::Usage),
         Problem::Spin(error) => explain_spin(error),
@@ -209,6 +217,7 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
         }
         Problem::Interrupted => (None, Exit::Interrupted),
         Problem::Ended(ended) => (None, Exit::Passed(ended.code())),
+        Problem::At(_) => (None, Exit::Failed),
     };
     // A registry that fails and a run that could not be made are two things: whoever reads the code has to know which.
     let could_not_run =
@@ -230,6 +239,8 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "server" if error.expected().contains("path") => {
             "a login is for all of a registry: leave the path out, as in `ghcr.io` or `localhost:5000`"
         }
+        "platform" => "write `--platform OS/ARCH`, such as `linux/arm64` or `wasip1/wasm`",
+        "pattern of tags" => "write `--tags 'v1.*'`",
         "concurrency" => "give a whole number from 1 upwards, as in `--concurrency 4`",
         "listening address" => "write `--listen IP:PORT`, such as `127.0.0.1:5000`, `[::1]:5000` or `0.0.0.0:5000`",
         "server" => "write a host, perhaps with a port, such as `ghcr.io` or `localhost:5000`",
@@ -373,7 +384,7 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
 fn explain_file(error: &ParseError) -> Option<&'static str> {
     match error.what() {
         "image archive" => Some(
-            "`oci-archive:` takes an uncompressed tar archive of an OCI image layout, as `spinreg push`, skopeo and docker \
+            "`oci-archive:` takes an uncompressed tar archive of an OCI image layout, as `spinreg copy`, skopeo and docker \
              write",
         ),
         "password file" => Some("`htpasswd -nB USER` prints a line that will do"),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::conformance::{BadResults, SettingsError};
-use crate::model::{Location, ParseError};
+use crate::model::{Digest, Location, ParseError};
 use crate::spin::Fault;
 
 /// What is wrong with a command line, or with a variable that stands for a part of it.
@@ -13,6 +13,20 @@ pub(crate) enum Misuse {
     /// A digest cannot be chosen.
     #[error("`{0}` names a digest, and a push makes its own")]
     DigestTarget(Box<Location>),
+    /// A copy has the digest of what is copied.
+    #[error("the target names the digest `{expected}`, and what is copied has `{actual}`")]
+    OtherDigest {
+        /// What the target names.
+        expected: Box<Digest>,
+        /// What it is.
+        actual: Box<Digest>,
+    },
+    /// Several tags, and a digest.
+    #[error("`{0}` names a digest, and several tags are to be copied")]
+    TagsOfDigest(Box<Location>),
+    /// Two secrets where there is room for one.
+    #[error("standard input is to have two secrets")]
+    OneStdin,
     /// A directory of somebody else.
     #[error("`{}` has files in it and is no OCI image layout", .0.display())]
     NoLayout(PathBuf),
@@ -119,6 +133,12 @@ impl Misuse {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::DigestTarget(_) => "name a tag: `REGISTRY/NAME:TAG`",
+            Self::OtherDigest { .. } => "name a tag at the target, or the digest that the source has",
+            Self::TagsOfDigest(_) => "leave the digest away",
+            Self::OneStdin => {
+                "put one of them into `SPINREG_FROM_PASSWORD`, `SPINREG_FROM_TOKEN`, `SPINREG_TO_PASSWORD` or \
+                 `SPINREG_TO_TOKEN`, or log in first"
+            }
             Self::NoLayout(_) => "name a new directory, an empty one, or a layout: `oci:DIRECTORY:TAG`",
             Self::NoUsername => "add `--username USER`, or set `SPINREG_USERNAME`",
             Self::NoPassword => "pipe the password to `--password-stdin`, or set `SPINREG_PASSWORD`",

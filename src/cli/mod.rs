@@ -12,6 +12,9 @@ mod certificates;
 mod config;
 mod conformance;
 mod context;
+mod copy;
+mod copy_report;
+mod copy_sides;
 mod credentials;
 mod doctor;
 mod download;
@@ -52,6 +55,7 @@ use self::auth::Auth;
 use self::cache::CacheFamily;
 use self::conformance::Conformance;
 use self::context::Context;
+use self::copy::Copy;
 use self::doctor::Doctor;
 use self::failure::Invocation;
 use self::login::Login;
@@ -80,6 +84,7 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Verb(Verb),
+    Copy(Box<Copy>),
     Up(Box<Up>),
     Prepare(Box<Prepare>),
     Auth(Auth),
@@ -138,6 +143,7 @@ impl Cli {
                     Verb::Push(command) => command.run(&context).await,
                     Verb::Pull(command) => command.run(&context).await,
                 },
+                Command::Copy(command) => command.run(&context).await,
                 Command::Up(command) => command.run(&context).await,
                 Command::Prepare(command) => command.run(&context).await,
                 Command::Auth(command) => command.run(&context).await,
@@ -161,6 +167,10 @@ impl Command {
                 Verb::Push(command) => Invocation::Push(command.reference().clone()),
                 Verb::Pull(command) => Invocation::Pull(command.reference().clone()),
             },
+            Self::Copy(command) => {
+                let (from, to) = command.ends();
+                Invocation::Copy(from.clone(), to.clone())
+            }
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
@@ -177,6 +187,7 @@ Examples:
   spinreg login ghcr.io
   spinreg push ghcr.io/me/app:v1
   spinreg pull ghcr.io/me/app:v1
+  spinreg copy ghcr.io/me/app:v1 oci-archive:app.tar:v1
   spinreg up -f ghcr.io/me/app:v1
   spinreg serve --dir registry        (a registry to try it with, on 127.0.0.1:5000)
 

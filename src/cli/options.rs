@@ -80,6 +80,13 @@ pub(crate) struct Account {
     pub(crate) token_stdin: bool,
 }
 
+impl Account {
+    /// Says whether a secret is read from standard input, which has room for one.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.password_stdin || self.token_stdin
+    }
+}
+
 /// How much at a time.
 #[derive(Args, Debug)]
 pub(crate) struct Transfer {
