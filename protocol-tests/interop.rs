@@ -17,6 +17,9 @@ mod composed;
 /// The official conformance suite: our registry passes it, and our judge agrees with it.
 #[path = "interop/conformance/mod.rs"]
 mod conformance;
+/// Copies, layouts and archives.
+#[path = "interop/copy.rs"]
+mod copy;
 /// What registries leave out, call by call of the library.
 #[cfg(target_os = "linux")]
 #[path = "interop/dialects.rs"]
