@@ -7,7 +7,7 @@ use spinreg::Digest;
 use spinreg::cli::fuzzing::configuration as read;
 use spinreg::model::{Descriptor, MediaType, Tag};
 use spinreg::spin::{LockedApp, interpret};
-use spinreg::store::fuzzing::LayoutIndex;
+use spinreg::store::fuzzing::{LayoutIndex, archive_header, archive_members};
 
 use crate::line;
 
@@ -87,4 +87,27 @@ pub fn layout(data: &[u8]) {
 
 fn assert_is_short(refusal: &str) {
     assert!(refusal.len() < 4_000, "a refusal is short: {} bytes", refusal.len());
+}
+
+/// The members of an archive of a layout: within the bytes, one after the other, under names that stay inside; and what is
+/// written anew is read again.
+pub fn image_archive(data: &[u8]) {
+    let Some(members) = archive_members(data) else { return };
+    let mut end = 0;
+    for member in &members {
+        assert_eq!(member.whole.start, end, "{member:?} does not begin where the one before it ends");
+        end = member.whole.end;
+        assert!(end <= data.len() as u64, "{member:?} is longer than the archive");
+        assert!(member.whole.start < member.content.start && member.content.end <= end, "{member:?}");
+        assert!(!member.path.starts_with('/') && member.path.split('/').all(|part| part != ".."), "{member:?}");
+    }
+    let is_plain = |path: &str| path.is_ascii() && path.len() < 60_000;
+    let Some(first) = members.iter().find(|member| member.kind == "file" && is_plain(&member.path)) else { return };
+    let content = &data[first.content.start as usize..first.content.end as usize];
+    let mut again = archive_header(&first.path, content.len() as u64);
+    again.extend(content);
+    again.resize(again.len().next_multiple_of(512), 0);
+    let read = archive_members(&again).expect("we have written it");
+    assert_eq!((read[0].path.as_str(), read.len()), (first.path.as_str(), 1));
+    assert_eq!(&again[read[0].content.start as usize..read[0].content.end as usize], content);
 }

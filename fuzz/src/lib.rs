@@ -16,7 +16,7 @@ pub use challenge::challenge;
 pub use components::composition;
 pub use documents::{archive, docker_config, error_body, helper, lock_file, manifest, token};
 pub use door::{access_rules, authorization, htpasswd, token_request};
-pub use files::{app_manifest, configuration, layout};
+pub use files::{app_manifest, configuration, image_archive, layout};
 pub use headers::{link, ranges, retry_after};
 pub use lists::{pages, prose};
 pub use names::{digest, reference};
