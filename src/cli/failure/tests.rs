@@ -127,7 +127,7 @@ fn every_failure_has_its_exit_code_and_its_next_step() {
     let chained = spin::Unrunnable::Chained { id: "c".into(), host: "http://d.spin.internal".into() };
     let occupied = spin::Unrunnable::Occupied { path: "out/assets".into() };
     let rows: Vec<(Problem, Invocation, Exit, &str)> = vec![
-        (discord(Discord::Module), push(), Exit::Failed, "wasm-tools component new"),
+        (discord(Discord::Module), push(), Exit::Failed, "wasm-tools component embed"),
         (discord(Discord::Separate), push(), Exit::Failed, "leave out `--compose=false`"),
         (discord(no_import()), push(), Exit::Failed, "namespace:name/interface@version"),
         (unreachable(Kind::Name, "no such host").into(), pull(), Exit::Unreachable, "spelling of `r.example`"),
