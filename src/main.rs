@@ -1,20 +1,12 @@
 //! The tool: read the command line, run, say what failed, end.
 
 use std::process::ExitCode;
-use std::thread;
 
-use spinreg::cli::{Cli, Exit, Failure};
-use spinreg::spin::compose;
+use spinreg::cli::{Cli, Exit, Failure, hush_readers};
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        // What a reader of components says before it gives up is told as the reason of an error.
-        if thread::current().name() != Some(compose::THREAD) {
-            print(panic);
-        }
-    }));
+    hush_readers();
     match Cli::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

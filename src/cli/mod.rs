@@ -34,6 +34,7 @@ mod obtain;
 mod options;
 mod output;
 mod paint;
+mod panics;
 mod prepare;
 mod pull;
 mod push;
@@ -69,6 +70,7 @@ use self::up::Up;
 use crate::model::ParseError;
 
 pub use self::failure::{Exit, Failure};
+pub use self::panics::hush_readers;
 
 /// Publishes and fetches Spin applications through any OCI registry.
 #[derive(Parser)]
