@@ -77,9 +77,6 @@ mod packages;
 mod prepare;
 /// Artifacts of other people: indexes, lies, breaks, and what is no application.
 mod reading;
-/// What the judge prints for each failure, run by real curl.
-#[cfg(unix)]
-mod reproduce;
 /// The embedded registry, request by request.
 mod serve;
 /// Upload sessions that the judge leaves open, and gives up.
