@@ -10,14 +10,51 @@ use crate::model::{Algorithm, Digest};
 
 /// Returns what has to be asked before `last`, in the order in which it was begun: whatever made, changed or removed what
 /// that is about, in its own scene of the run. What went on at the same time is among it.
-pub(super) fn needed<'a>(journal: &'a [Exchange], last: &Exchange) -> Vec<&'a Exchange> {
+///
+/// `seen` is everything that was asked when `last` failed. Tags that these answers list and that an earlier scene could not
+/// remove are a part of the story, wherever they come from.
+pub(super) fn needed<'a>(journal: &'a [Exchange], seen: &[Exchange], last: &Exchange) -> Vec<&'a Exchange> {
     let trace = &last.trace;
     let before = |other: &&Exchange| {
         let other = &other.trace;
-        other.scene == trace.scene && other.began != trace.began && other.began < trace.ended
+        other.scene <= trace.scene && other.began != trace.began && other.began < trace.ended
     };
-    let mut scene: Vec<&Exchange> = journal.iter().filter(before).collect();
-    scene.sort_by_key(|exchange| exchange.trace.began);
+    let mut run: Vec<&Exchange> = journal.iter().filter(before).collect();
+    run.sort_by_key(|exchange| exchange.trace.began);
+    let (scene, earlier): (Vec<_>, Vec<_>) = run.into_iter().partition(|exchange| exchange.trace.scene == trace.scene);
+    let mut taken = inherited(earlier, seen, last);
+    taken.extend(closure(scene, last));
+    taken
+}
+
+/// Returns what made the tags of earlier scenes that are still listed, and what tried to remove them.
+fn inherited<'a>(earlier: Vec<&'a Exchange>, seen: &[Exchange], last: &Exchange) -> Vec<&'a Exchange> {
+    let Place { repository, kind: Kind::Tags, .. } = Place::of(last) else { return Vec::new() };
+    let is_listed = |tag: &str| {
+        let name = format!("\"{tag}\"");
+        let lists = seen.iter().filter(|exchange| matches!(Place::of(exchange).kind, Kind::Tags));
+        lists.filter_map(|exchange| exchange.body.text.as_ref()).any(|text| text.contains(&name))
+    };
+    let mut wanted = Keys::new();
+    for exchange in &earlier {
+        let place = Place::of(exchange);
+        let Kind::Manifest { reference } = place.kind else { continue };
+        if exchange.method == "PUT" && place.repository == repository {
+            let tags = std::iter::once(reference.to_owned()).chain(place.values("tag"));
+            let listed = tags.filter(|tag| !tag.contains(':') && is_listed(tag));
+            wanted.extend(listed.map(|tag| place.object(&tag)));
+        }
+    }
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let roots = roots(&earlier, last);
+    leaned_on(earlier, wanted, &roots)
+}
+
+/// Returns what a request of a scene leans on in that scene.
+fn closure<'a>(scene: Vec<&'a Exchange>, last: &Exchange) -> Vec<&'a Exchange> {
+    let trace = &last.trace;
     let roots = roots(&scene, last);
     let mut wanted = needs(last, &roots);
     // What went on at the same time may be what it takes, if it is about the same.
@@ -27,8 +64,13 @@ pub(super) fn needed<'a>(journal: &'a [Exchange], last: &Exchange) -> Vec<&'a Ex
         let (objects, _) = touches(exchange, &roots);
         objects.into_iter().filter(|key| own.contains(key)).collect::<Vec<_>>()
     }));
+    leaned_on(scene, wanted, &roots)
+}
+
+/// Returns what made, changed or removed what is wanted, and what that leans on in its turn.
+fn leaned_on<'a>(scene: Vec<&'a Exchange>, mut wanted: Keys, roots: &BTreeMap<u64, u64>) -> Vec<&'a Exchange> {
     let mut taken = Vec::new();
-    let mut open: Vec<_> = scene.into_iter().map(|exchange| (exchange, touches(exchange, &roots))).collect();
+    let mut open: Vec<_> = scene.into_iter().map(|exchange| (exchange, touches(exchange, roots))).collect();
     loop {
         let is_wanted = |(objects, lists): &(Keys, Keys)| objects.union(lists).any(|key| wanted.contains(key));
         let (found, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, touched)| is_wanted(touched));
@@ -38,7 +80,7 @@ pub(super) fn needed<'a>(journal: &'a [Exchange], last: &Exchange) -> Vec<&'a Ex
         }
         for (exchange, (objects, _)) in found {
             taken.push(exchange);
-            wanted.extend(needs(exchange, &roots));
+            wanted.extend(needs(exchange, roots));
             wanted.extend(objects);
         }
         open = others;
@@ -137,7 +179,7 @@ fn own_digest(exchange: &Exchange, other: &str) -> Option<String> {
         .then(|| Digest::of_with(algorithm, &exchange.trace.sent).to_string())
 }
 
-/// Reads the manifest that was sent; very long ones name nothing.
+/// Reads the manifest that was sent.
 fn document(exchange: &Exchange) -> Option<Value> {
     let sent = &exchange.trace.sent;
     (sent.len() < MOST_READ).then(|| serde_json::from_slice(sent).ok())?
@@ -210,8 +252,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Bytes of a body that is looked into: manifests that are longer are made of one long annotation.
-const MOST_READ: usize = 1 << 20;
+/// Bytes of a body that is looked into: no manifest that is pushed is longer.
+const MOST_READ: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -241,7 +283,7 @@ mod tests {
     /// Returns the lines that the last one needs.
     fn taken(run: &[Exchange]) -> Vec<u64> {
         let (last, journal) = run.split_last().expect("a run");
-        needed(journal, last).into_iter().map(|exchange| exchange.trace.began / 2).collect()
+        needed(journal, &[], last).into_iter().map(|exchange| exchange.trace.began / 2).collect()
     }
 
     #[test]
@@ -319,11 +361,37 @@ mod tests {
     }
 
     #[test]
+    fn tags_that_an_earlier_scene_could_not_remove_are_pushed_again() {
+        let one = Digest::of(b"one").to_string();
+        let (post, blob) = (format!("a/blobs/uploads/?digest={one}"), format!("a/blobs/{one}"));
+        let image = format!(r#"{{"config":{{"digest":"{one}"}}}}"#);
+        let mut run = run(&[
+            ("POST", &post, "one", None),
+            ("PUT", "a/manifests/kept", &image, None),
+            ("DELETE", "a/manifests/kept", "", None),
+            ("DELETE", &blob, "", None),
+            ("PUT", "a/manifests/gone", "{}", None),
+            ("PUT", "b/manifests/kept", "{}", None),
+            ("PUT", "a/manifests/own", "[]", None),
+            ("GET", "a/tags/list", "", None),
+            ("GET", "a/tags/list?last=kept", "", None),
+        ]);
+        run[..6].iter_mut().for_each(|exchange| exchange.trace.scene = 0);
+        run[7].body.text = Some(r#"{"tags":["kept","own"]}"#.to_owned());
+        let (journal, seen) = run.split_at(7);
+        let lines = |seen: &[Exchange], last: &Exchange| {
+            needed(journal, seen, last).into_iter().map(|exchange| exchange.trace.began / 2).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(seen, &seen[1]), [1, 2, 3, 4, 7]);
+        assert_eq!(lines(&[], &seen[1]), [7]);
+    }
+
+    #[test]
     fn what_went_on_at_the_same_time_counts() {
         let run = run(&[("PUT", "a/manifests/v1", "{}", None), ("PUT", "a/manifests/v1", "[]", None)]);
         let [mut first, mut second] = <[Exchange; 2]>::try_from(run).expect("two");
         (first.trace.ended, second.trace.ended) = (6, 5);
         let journal = [second];
-        assert_eq!(needed(&journal, &first).len(), 1);
+        assert_eq!(needed(&journal, &[], &first).len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use crate::conformance::{Exchange, Report};
 /// `decisive` is which of the exchanges shows the failure; the last one if nothing is said.
 pub(super) fn reproduce(report: &Report, exchanges: &[Exchange], decisive: Option<usize>) -> Option<String> {
     let last = decisive.and_then(|at| exchanges.get(at)).or(exchanges.last())?;
-    let before = needed(&report.journal, last);
+    let before = needed(&report.journal, exchanges, last);
     let leads = |exchange: &Exchange| exchange.trace.lead.as_ref().map(|lead| lead.began);
     let known: BTreeSet<u64> = before.iter().map(|exchange| exchange.trace.began).collect();
     let led: Vec<u64> =
