@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use spinreg::Digest;
 use spinreg::auth::{Authorizer, Credential, Exposure, Found, Given, Secret};
+use spinreg::conformance::report::{self, Strictness};
 use spinreg::conformance::{Api, DataSet, Probe, Report, Status, run};
 use spinreg::transport::Scheme;
 use tokio::sync::Notify;
@@ -248,4 +249,63 @@ async fn an_interrupted_run_removes_what_it_pushed() {
     for path in manifests {
         assert!(probe.request(Method::HEAD, path).send().await.is(StatusCode::NOT_FOUND), "{path}");
     }
+}
+
+#[tokio::test]
+async fn what_may_be_there_is_removed_although_no_answer_said_so() {
+    let registry = Embedded::start().await;
+    let front = Front::before(registry.address())
+        .meddle("PUT /v2/conformance/repo1/blobs/uploads/*", [Meddle::Lose])
+        .meddle("PUT /v2/conformance/repo1/manifests/*", [Meddle::Lose])
+        .start()
+        .await;
+    let report = judge(&front.registry(), &[("OCI_FILTER_TEST", "OCI Conformance Test/image/")]).await;
+    let lost = report.steps.iter().filter(|step| step.reasons.iter().any(|why| why.contains("the connection broke")));
+    assert_eq!(lost.count(), 2, "{:?}", complaints(&report));
+    assert_eq!(report.leftovers, Vec::<String>::new());
+    let probe = probe(&registry.address().to_string(), |_| ());
+    let paths = front.wire().lines().into_iter().filter_map(|line| {
+        let path = line.strip_prefix("DELETE ")?.split(' ').next()?.to_owned();
+        (!path.contains("/uploads/")).then_some(path)
+    });
+    let paths: Vec<String> = paths.collect();
+    assert!(paths.len() > 4, "{paths:?}");
+    for path in paths {
+        assert!(probe.request(Method::HEAD, &path).send().await.is(StatusCode::NOT_FOUND), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_no_answer_named_is_named_by_its_request() {
+    let registry = Embedded::start().await;
+    let front = Front::before(registry.address())
+        .meddle("POST /v2/conformance/repo1/blobs/uploads/", [Meddle::Lose])
+        .meddle("POST /v2/conformance/repo2/blobs/uploads/", [Meddle::Lose])
+        .start()
+        .await;
+    let report = judge(&front.registry(), &[]).await;
+    let unnamed: Vec<_> = report.unnamed.iter().map(|unnamed| (unnamed.url.as_str(), unnamed.why.as_str())).collect();
+    let url = |name: &str| format!("http://{}/v2/conformance/{name}/blobs/uploads/", front.registry());
+    assert_eq!(unnamed.len(), 2, "{unnamed:?}");
+    assert_eq!((unnamed[0].0, unnamed[1].0), (&*url("repo1"), &*url("repo2")));
+    assert!(unnamed.iter().all(|(_, why)| why.contains("the connection broke")), "{unnamed:?}");
+    // Whoever runs the registry is told which step it was, in every form.
+    let step = report.steps.iter().find(|step| step.status == Status::Fail).expect("a failure").path.join("/");
+    let page = report::text(&report, Strictness::default(), "the report", report::plain);
+    let line = format!("  POST {} in `{step}`: ", url("repo1"));
+    assert!(page.contains(&line), "no `{line}` in {page}");
+    let html = report::html(&report, Strictness::default());
+    assert!(html.contains(&format!("<code>POST {}</code> in <code>{step}</code>: ", url("repo1"))), "{html}");
+    let json: serde_json::Value = serde_json::from_str(&report::json(&report, &report::Json::default())).expect("JSON");
+    assert_eq!((&json["unnamed"][0]["asker"], &json["unnamed"][0]["url"]), (&step.into(), &url("repo1").into()));
+    // An interrupted run does not wait for the answer, and says so.
+    let reached = Arc::new(Notify::new());
+    let front = Front::before(registry.address())
+        .meddle("POST /v2/conformance/repo1/blobs/uploads/", [Meddle::Hold(reached.clone())])
+        .start()
+        .await;
+    let settings = settings(&front.registry(), &[]);
+    let report = run(&settings, &probe(&front.registry(), |_| ()), reached.notified()).await;
+    let whys: Vec<&str> = report.unnamed.iter().map(|unnamed| unnamed.why.as_str()).collect();
+    assert_eq!(whys, ["the run ended before the answer"]);
 }

@@ -34,6 +34,8 @@ pub(crate) enum Meddle {
     Instead(Reply),
     /// The answer is cut after `n` bytes of its body (HTTP/1.1 alone).
     Cut(usize, End),
+    /// The registry does what it is asked, and the connection ends before its answer.
+    Lose,
     /// Nothing is read, asked or answered from here on; whoever waits for it is told.
     Hold(Arc<Notify>),
     /// As [`Meddle::Cut`] with [`End::Stall`]; whoever waits for it is told.
@@ -167,6 +169,11 @@ impl Door {
                     collect(request.into_body()).await?;
                 }
                 reply.play(&method, &Names::of(self.origin()), connection).await
+            }
+            Meddle::Lose => {
+                let mut body = self.forward(request).await?.into_body();
+                while body.chunk().await.is_some() {}
+                Err(Hangup)
             }
             Meddle::Hold(held) => {
                 held.notify_one();

@@ -4,8 +4,9 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::uri::Scheme;
 use http::{Method, Response, StatusCode, Uri};
 
+use super::answer::Answer;
 use super::doctor_readings as read;
-use super::probe::{Answer, Probe};
+use super::probe::Probe;
 use crate::auth::{Authorizer, Found, Proof};
 use crate::model::{Digest, Identifier, Manifest, MediaType, Name, Registry};
 use crate::transport::headers;

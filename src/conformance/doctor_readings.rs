@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use http::header::WWW_AUTHENTICATE;
 use http::{Response, StatusCode, Uri};
 
+use super::answer::Answer;
 use super::doctor::{Point, Reply, Topic};
-use super::probe::Answer;
 use super::report::line;
 use crate::error::Error;
 use crate::model::{ErrorBody, ErrorCode, Identifier, Registry, excerpt};

@@ -1,5 +1,5 @@
 //! The journal of a run: what changed the registry and in which order, where answers led, and which upload sessions are
-//! open.
+//! open, or may be.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::probe::Answer;
-use super::record::Exchange;
+use super::answer::{Answer, printable};
+use super::record::{Exchange, Unnamed};
 use crate::model::Name;
 
 /// Where an exchange stands in its run, and what it takes to repeat it. No secret is in it.
@@ -65,6 +65,8 @@ struct Book {
     roots: HashMap<u64, u64>,
     /// Open sessions, by when they were opened.
     sessions: Vec<(u64, Session)>,
+    /// Requests that may have opened a session, as long as no answer has said otherwise.
+    unnamed: Vec<Unnamed>,
 }
 
 impl Journal {
@@ -78,10 +80,15 @@ impl Journal {
     }
 
     /// Takes note of a request that is about to be sent to `target`, a whole URL; `is_ours` where no answer named it.
-    pub(super) fn begin(&self, target: &str, is_ours: bool, sent: Bytes) -> Trace {
+    pub(super) fn begin(&self, method: &Method, target: &str, is_ours: bool, sent: Bytes) -> Trace {
         let mut book = self.book();
         book.clock += 1;
         let began = book.clock;
+        if *method == Method::POST {
+            // Nobody may wait for the answer.
+            let why = "the run ended before the answer".to_owned();
+            book.unnamed.push(Unnamed { url: printable(target), why, began });
+        }
         let lead = if is_ours { None } else { book.lead(target) };
         let root = lead.as_ref().and_then(|lead| book.roots.get(&lead.began).copied()).unwrap_or(began);
         book.roots.insert(began, root);
@@ -105,6 +112,14 @@ impl Journal {
             }
         }
         book.follow(began, answer, method, place, name);
+        let unnamed = why_unnamed(answer);
+        book.unnamed.retain_mut(|other| match &unnamed {
+            Some(why) if other.began == began => {
+                other.why.clone_from(why);
+                true
+            }
+            _ => other.began != began,
+        });
         if !matches!(*method, Method::GET | Method::HEAD) || answer.location().is_some() {
             book.entries.push(answer.exchange.clone());
         }
@@ -118,6 +133,11 @@ impl Journal {
     /// Returns the sessions that are open, the oldest first.
     pub(super) fn sessions(&self) -> Vec<Session> {
         self.book().sessions.iter().map(|(_, session)| session.clone()).collect()
+    }
+
+    /// Returns the requests that may have opened a session whose place nobody was told.
+    pub(super) fn unnamed(&self) -> Vec<Unnamed> {
+        self.book().unnamed.clone()
     }
 }
 
@@ -155,6 +175,20 @@ fn is_over(method: &Method, status: StatusCode) -> bool {
     closes && status.is_success() || status == StatusCode::NOT_FOUND && *method != Method::PUT
 }
 
+/// Says why the answer to a `POST` leaves open whether there is a session now, and where.
+fn why_unnamed(answer: &Answer) -> Option<String> {
+    match answer.status {
+        None if answer.unsent => None,
+        None => Some(answer.failure().unwrap_or("there was no answer").to_owned()),
+        Some(StatusCode::ACCEPTED) => answer.place().err().map(|why| format!("202, but {why}")),
+        // A proxy says so for a registry that may have done it all the same.
+        Some(status @ (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)) => {
+            Some(format!("a proxy answered {} for the registry", status.as_u16()))
+        }
+        Some(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +197,7 @@ mod tests {
 
     /// Tells the journal of a request and its answer.
     fn ask(journal: &Journal, method: Method, target: &str, status: u16, location: Option<&str>) -> Exchange {
-        let trace = journal.begin(target, target == UPLOADS, Bytes::new());
+        let trace = journal.begin(&method, target, target == UPLOADS, Bytes::new());
         let headers: Vec<(&'static str, &str)> = location.map(|location| ("location", location)).into_iter().collect();
         let mut answer = Answer::example(status, &headers, "");
         answer.uri = target.parse().expect("a URI");
@@ -219,5 +253,34 @@ mod tests {
         ask(&journal, Method::POST, UPLOADS, 201, Some("/v2/a/blobs/x"));
         ask(&journal, Method::POST, UPLOADS, 500, Some("/up/1"));
         assert_eq!(open(&journal), Vec::<String>::new());
+    }
+    #[test]
+    fn sessions_that_no_answer_named_are_remembered() {
+        let journal = Journal::default();
+        let whys = |journal: &Journal| journal.unnamed().into_iter().map(|unnamed| unnamed.why).collect::<Vec<_>>();
+        ask(&journal, Method::POST, UPLOADS, 202, Some("/up/1"));
+        ask(&journal, Method::POST, UPLOADS, 201, None);
+        ask(&journal, Method::POST, UPLOADS, 500, None);
+        ask(&journal, Method::GET, UPLOADS, 502, None);
+        assert_eq!(whys(&journal), Vec::<String>::new());
+        ask(&journal, Method::POST, UPLOADS, 202, None);
+        ask(&journal, Method::POST, UPLOADS, 504, None);
+        let trace = journal.begin(&Method::POST, UPLOADS, true, Bytes::new());
+        let mut lost = Answer { exchange: Exchange { trace, ..Exchange::default() }, ..Answer::default() };
+        lost.exchange.failure = Some("the connection broke".to_owned());
+        journal.end(&mut lost, &Method::POST, None);
+        let trace = journal.begin(&Method::POST, UPLOADS, true, Bytes::new());
+        let mut unsent = Answer { exchange: Exchange { trace, ..Exchange::default() }, ..Answer::default() };
+        unsent.unsent = true;
+        journal.end(&mut unsent, &Method::POST, None);
+        journal.begin(&Method::POST, &format!("{UPLOADS}?sig=secret"), true, Bytes::new());
+        let expected = [
+            "202, but the answer has no `Location`",
+            "a proxy answered 504 for the registry",
+            "the connection broke",
+            "the run ended before the answer",
+        ];
+        assert_eq!(whys(&journal), expected);
+        assert!(journal.unnamed().iter().all(|unnamed| !unnamed.url.contains("secret")));
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing of `registry` or `serve` is used here, so that both can be judged: requests are made through `auth` and
 //! `transport` alone, recorded as [`Exchange`]s, and judged from the record.
 
+mod answer;
 mod checks;
 mod compare;
 mod doctor;
@@ -23,11 +24,12 @@ mod settings;
 mod verdict;
 mod yaml;
 
+pub use answer::{Answer, End};
 pub use checks::{Findings, Grounds, Listed, Means, catalogue, check};
 pub use compare::{BadResults, Comparison, Kind, Row, Verdicts};
 pub use doctor::{Diagnosis, Patient, Point, Reply, Topic, examine};
-pub use probe::{Answer, Asking, End, Probe, with_digest};
-pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step};
+pub use probe::{Asking, Probe, with_digest};
+pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step, Unnamed};
 pub use run::run;
 pub use settings::{Apis, Blobs, Data, Manifests, ReadOnly, Settings, SettingsError, Tags, Tls, Version};
 pub use verdict::{Api, DataSet, Status};

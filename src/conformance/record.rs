@@ -29,6 +29,8 @@ pub struct Report {
     pub leftovers: Vec<String>,
     /// Upload sessions that were opened and could not be given up, as URLs without what grants access.
     pub sessions: Vec<String>,
+    /// Requests that may have opened an upload session whose place nobody was told, so that nobody can give it up.
+    pub unnamed: Vec<Unnamed>,
     /// Why the run ended before all steps were taken; none if they were.
     pub aborted: Option<String>,
     /// How long all of it took.
@@ -40,8 +42,16 @@ pub struct Report {
 impl Report {
     /// Makes a report of precise checks alone, for those who do not take the official steps.
     pub fn of_checks(registry: &Registry, found: Findings) -> Self {
-        let Findings { findings, leftovers, sessions, journal } = found;
-        Self { registry: registry.to_string(), findings, leftovers, sessions, journal, ..Self::default() }
+        let Findings { findings, leftovers, sessions, unnamed, journal } = found;
+        Self { registry: registry.to_string(), findings, leftovers, sessions, unnamed, journal, ..Self::default() }
+    }
+
+    /// Returns the step or the check that made a request; none where it was not over when the run ended.
+    pub(super) fn asker(&self, unnamed: &Unnamed) -> Option<String> {
+        let asked = |exchanges: &[Exchange]| exchanges.iter().any(|exchange| exchange.trace.began == unnamed.began);
+        let step = self.steps.iter().find(|step| asked(&step.exchanges)).map(|step| step.path.join("/"));
+        let check = || self.findings.iter().find(|finding| asked(&finding.exchanges));
+        step.or_else(|| check().map(|finding| finding.check.id.to_owned()))
     }
 }
 
@@ -93,6 +103,17 @@ pub struct Exchange {
     pub elapsed: Duration,
     /// Where it stands in the run.
     pub(super) trace: Trace,
+}
+
+/// A request that may have opened an upload session which nobody can give up, since no answer said where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unnamed {
+    /// The URL of the `POST`, which has the repository in it; what grants access is left out.
+    pub url: String,
+    /// What became of the answer.
+    pub why: String,
+    /// When it was asked, by the clock of the run.
+    pub(super) began: u64,
 }
 
 /// A header as it went over the wire, its value made printable.

@@ -11,7 +11,7 @@ use super::record::{Finding, Report};
 use super::settings::Settings;
 
 /// Judges a registry. What is pushed is removed in the end, and upload sessions that steps left open are given up, also
-/// where the run ends early; what stays is listed.
+/// where the run ends early; what stays is listed, and so is what may have opened a session that no answer named.
 ///
 /// The run ends early once `interrupted` is done, and where nobody answers: [`Report::aborted`] says so.
 ///
@@ -41,6 +41,7 @@ pub async fn run(settings: &Settings, probe: &Probe, interrupted: impl Future<Ou
         report.journal = probe.journal();
         report.sessions = probe.give_up().await;
     }
+    report.unnamed = probe.unnamed();
     report.elapsed = started.elapsed();
     report
 }

@@ -7,7 +7,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, StatusCode};
 use tokio::time::sleep;
 
-use super::super::probe::{Answer, Asking, Probe, with_digest};
+use super::super::answer::Answer;
+use super::super::probe::{Asking, Probe, with_digest};
 use super::super::{Exchange, Finding, Outcome};
 use super::content::{Blob, Document, IMAGE, INDEX, at};
 use super::rule::{Fall, Rule, Verdict, blocked, seen_in};
@@ -338,7 +339,7 @@ pub(super) fn expect_any(answer: &Answer, statuses: &[StatusCode]) -> Verdict {
 
 /// Demands the exact bytes.
 pub(super) fn expect_bytes(answer: &Answer, bytes: &[u8]) -> Verdict {
-    use super::super::probe::End;
+    use super::super::answer::End;
     let verdict = match &answer.end {
         End::Broken(why) => super::rule::broken(format!("the body broke off: {why}")),
         _ if answer.body == bytes => Ok(()),

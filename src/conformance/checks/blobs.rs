@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, expect, expect_bytes, said};
 use super::content::Blob;
 use super::rule::{Rule, Verdict, broken, ensure, seen_in};

@@ -5,7 +5,8 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{Method, StatusCode};
 
 use super::super::Level;
-use super::super::probe::{Answer, with_digest};
+use super::super::answer::Answer;
+use super::super::probe::with_digest;
 use super::bench::{Bench, OCTETS, expect, expect_bytes, said, succeeded};
 use super::content::Blob;
 use super::rule::{Fall, Rule, Verdict, blocked, broken, ensure, seen_in};

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, expect, said, succeeded};
 use super::content::{Blob, Document, at, tag};
 use super::referrers_lists::list;

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, said};
 use super::content::{Blob, tag};
 use super::rule::{Rule, blocked, broken, ensure, seen_in};

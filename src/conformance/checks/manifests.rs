@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, expect, expect_any, expect_bytes, said, succeeded};
 use super::content::{Blob, Document, EMPTY, IMAGE, IMAGE_CONFIG, at, nonce, tag};
 use super::rule::{Fall, Rule, Verdict, broken, ensure, seen_in, unsupported};

@@ -3,7 +3,7 @@
 use http::header::RANGE;
 use http::{Method, Uri};
 
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::super::{Exchange, Level};
 use super::bench::{Bench, said, succeeded};
 use super::content::Blob;

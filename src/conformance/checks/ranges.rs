@@ -4,7 +4,7 @@ use http::header::RANGE;
 use http::{Method, StatusCode};
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, expect, expect_bytes};
 use super::content::Blob;
 use super::rule::{Fall, Rule, broken, ensure, seen_in, unsupported};

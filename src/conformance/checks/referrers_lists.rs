@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::Bench;
 use super::manners::{below_host, next};
 use super::rule::{Fall, Verdict, ensure, seen_in, unsupported};

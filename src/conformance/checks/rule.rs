@@ -1,6 +1,6 @@
 //! Rules, and how they may fail to hold.
 
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::super::{Check, Exchange, Level};
 
 /// A check as this code keeps it.

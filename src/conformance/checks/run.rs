@@ -9,7 +9,7 @@ use super::{
     blobs, catalogue, chunks, deletion, errors, manifests, manners, mounts, ping, ranges, referrers, sessions, tagging,
     tags, uploads,
 };
-use crate::conformance::{Exchange, Finding, Outcome, Probe};
+use crate::conformance::{Exchange, Finding, Outcome, Probe, Unnamed};
 use crate::model::{Algorithm, Name};
 
 /// Where checks may leave their marks while they are made.
@@ -42,6 +42,8 @@ pub struct Findings {
     pub leftovers: Vec<String>,
     /// Upload sessions that were opened and could not be given up, as URLs without what grants access.
     pub sessions: Vec<String>,
+    /// Requests that may have opened an upload session whose place nobody was told.
+    pub unnamed: Vec<Unnamed>,
     /// What changed the registry.
     pub(in crate::conformance) journal: Vec<Exchange>,
 }
@@ -62,7 +64,8 @@ pub async fn check(probe: &Probe, grounds: &Grounds, interrupted: impl Future<Ou
     bench.clean().await;
     let (findings, leftovers) = bench.finish();
     let journal = probe.journal();
-    Findings { findings: complete(findings, &rest), leftovers, sessions: probe.give_up().await, journal }
+    let sessions = probe.give_up().await;
+    Findings { findings: complete(findings, &rest), leftovers, sessions, unnamed: probe.unnamed(), journal }
 }
 
 /// Makes the checks, and returns what becomes of those that were not made.

@@ -4,7 +4,7 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{Method, StatusCode};
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, OCTETS, expect, said, succeeded};
 use super::content::Blob;
 use super::rule::{Rule, Verdict, blocked, broken, ensure, seen_in, unsupported};

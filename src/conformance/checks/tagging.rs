@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, said, succeeded};
 use super::content::{Document, tag};
 use super::rule::{Rule, Verdict, broken, ensure, unsupported};

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, expect, expect_any, said};
 use super::content::{Document, nonce};
 use super::manners::{below_host, next};

@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 
 use super::super::Level;
-use super::super::probe::Answer;
+use super::super::answer::Answer;
 use super::bench::{Bench, OCTETS, expect, expect_any, expect_bytes, said, succeeded};
 use super::blobs::names;
 use super::content::{Blob, nonce};

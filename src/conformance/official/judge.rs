@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::conformance::probe::{Answer, End};
+use crate::conformance::answer::{Answer, End};
 use crate::conformance::record::Exchange;
 use crate::conformance::verdict::Status;
 use crate::model::{ErrorBody, excerpt};

@@ -8,7 +8,7 @@ use super::content::Content;
 use super::judge::{Fault, Verdict};
 use super::run::{Run, Tape, key};
 use super::wire::encoded;
-use crate::conformance::probe::Answer;
+use crate::conformance::answer::Answer;
 use crate::conformance::verdict::{Api, DataSet};
 use crate::model::{Algorithm, Annotations, Descriptor, MediaType};
 

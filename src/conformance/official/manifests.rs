@@ -8,7 +8,8 @@ use super::content::{Content, Manner, Packed};
 use super::judge::{Fault, Presence, Verdict};
 use super::run::{INVALID, Run, Tape, key};
 use super::wire::{encoded, manifest_path};
-use crate::conformance::probe::{Answer, Asking};
+use crate::conformance::answer::Answer;
+use crate::conformance::probe::Asking;
 use crate::conformance::verdict::{Api, DataSet, Status};
 use crate::model::MediaType;
 
@@ -123,15 +124,14 @@ impl Run<'_> {
         let asking = self.wire.ask(Method::PUT, &path).header(CONTENT_TYPE, manifest.media_type.as_str());
         // In chunks, as the official tool sends it.
         let asking = asking.body(bytes.clone()).chunked();
-        let answer = match self.wire.send(tape, asking).await {
+        let (bare, parameters) = path.split_once('?').unwrap_or((&path, ""));
+        let tags = parameters.split('&').filter_map(|parameter| parameter.strip_prefix("tag="));
+        let tags = tags.map(|tag| manifest_path(&self.settings.repo1, tag));
+        let paths = std::iter::once(bare.to_owned()).chain(tags).collect();
+        let answer = match self.wire.push(tape, paths, asking).await {
             Ok(answer) => answer,
             Err(fault) => return (None, Err(fault)),
         };
-        let (bare, parameters) = path.split_once('?').unwrap_or((&path, ""));
-        self.wire.pushed(bare.to_owned(), &answer);
-        for tag in parameters.split('&').filter_map(|parameter| parameter.strip_prefix("tag=")) {
-            self.wire.pushed(manifest_path(&self.settings.repo1, tag), &answer);
-        }
         let mut verdict = Verdict::on(&answer);
         verdict = verdict.status(if manner == Manner::Wrongly { &[400] } else { &[201] });
         if let Some(subject) = manifest.subject.filter(|_| self.settings.apis.referrer) {

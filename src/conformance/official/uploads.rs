@@ -6,7 +6,8 @@ use http::{Method, StatusCode};
 
 use super::judge::{Fault, Presence, Verdict};
 use super::wire::{Wire, blob_path, encoded};
-use crate::conformance::probe::{Answer, Asking, with_digest};
+use crate::conformance::answer::Answer;
+use crate::conformance::probe::{Asking, with_digest};
 use crate::conformance::record::Exchange;
 use crate::model::{Digest, Name, excerpt};
 
@@ -86,8 +87,8 @@ impl Upload<'_> {
     pub(super) async fn post_only(self, wire: &mut Wire, tape: &mut Tape) -> Result<(), Fault> {
         let mut session = Session::default();
         let start = format!("{}?digest={}", self.start(), encoded(&self.digest.to_string()));
-        let answer = wire.send(tape, self.carrying(wire.ask(Method::POST, &start))).await?;
-        self.settle(wire, &answer);
+        let asking = self.carrying(wire.ask(Method::POST, &start));
+        let answer = self.publish(wire, tape, asking).await?;
         match self.truth {
             Truth::Honest => Verdict::on(&answer).status(&[201, 202]).present("location").end()?,
             Truth::Lie => Verdict::on(&answer).status(&[400, 202]).end()?,
@@ -150,8 +151,7 @@ impl Upload<'_> {
             let last = chunks.last == Last::Put && end == total;
             let answer = if last {
                 let asking = self.chunk(wire.ask(Method::PUT, &self.closing(&place)), sent, end);
-                let answer = wire.send(tape, asking).await?;
-                self.settle(wire, &answer);
+                let answer = self.publish(wire, tape, asking).await?;
                 Verdict::on(&answer).status(self.closes_with()).end()?;
                 answer
             } else {
@@ -176,8 +176,8 @@ impl Upload<'_> {
     pub(super) async fn mount(self, wire: &mut Wire, tape: &mut Tape, from: Option<&Name>) -> Result<(), Fault> {
         let from = from.map(|name| format!("from={}&", encoded(name.as_str()))).unwrap_or_default();
         let start = format!("{}?{from}mount={}", self.start(), encoded(&self.digest.to_string()));
-        let answer = wire.send(tape, wire.ask(Method::POST, &start)).await?;
-        self.settle(wire, &answer);
+        let asking = wire.ask(Method::POST, &start);
+        let answer = self.publish(wire, tape, asking).await?;
         Verdict::on(&answer).status(&[201, 202]).end()?;
         let mut session = Session::default();
         session.note(&answer);
@@ -227,8 +227,8 @@ impl Upload<'_> {
         if last == Last::Put && end == total {
             (method, place) = (Method::PUT, self.closing(&place));
         }
-        let answer = wire.send(tape, self.chunk(wire.ask(method, &place), start, end)).await?;
-        self.settle(wire, &answer);
+        let asking = self.chunk(wire.ask(method, &place), start, end);
+        let answer = self.publish(wire, tape, asking).await?;
         Verdict::on(&answer).status(&[416]).end()?;
         session.note(&answer);
         // At the place just used, even where that has the digest in it.
@@ -252,16 +252,16 @@ impl Upload<'_> {
 
     /// Closes a session with all bytes.
     async fn put_all(self, wire: &mut Wire, tape: &mut Tape, place: &str) -> Result<Answer, Fault> {
-        let answer = wire.send(tape, self.carrying(wire.ask(Method::PUT, &self.closing(place)))).await?;
-        self.settle(wire, &answer);
+        let asking = self.carrying(wire.ask(Method::PUT, &self.closing(place)));
+        let answer = self.publish(wire, tape, asking).await?;
         Verdict::on(&answer).status(self.closes_with()).end()?;
         Ok(answer)
     }
 
     /// Closes a session that has all bytes.
     async fn put_nothing(self, wire: &mut Wire, tape: &mut Tape, place: &str) -> Result<Answer, Fault> {
-        let answer = wire.send(tape, self.octets(wire.ask(Method::PUT, &self.closing(place)))).await?;
-        self.settle(wire, &answer);
+        let asking = self.octets(wire.ask(Method::PUT, &self.closing(place)));
+        let answer = self.publish(wire, tape, asking).await?;
         Verdict::on(&answer).status(self.closes_with()).end()?;
         Ok(answer)
     }
@@ -285,8 +285,9 @@ impl Upload<'_> {
         })
     }
 
-    fn settle(self, wire: &mut Wire, answer: &Answer) {
-        wire.pushed(blob_path(self.name, self.digest), answer);
+    /// Sends a request after which the blob may be there.
+    async fn publish(self, wire: &mut Wire, tape: &mut Tape, asking: Asking) -> Result<Answer, Fault> {
+        wire.push(tape, vec![blob_path(self.name, self.digest)], asking).await
     }
 
     fn start(self) -> String {

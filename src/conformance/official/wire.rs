@@ -3,7 +3,8 @@
 use http::{Method, StatusCode};
 
 use super::judge::Fault;
-use crate::conformance::probe::{Answer, Asking, End, Probe};
+use crate::conformance::answer::{Answer, End};
+use crate::conformance::probe::{Asking, Probe};
 use crate::conformance::record::Exchange;
 use crate::model::Name;
 
@@ -69,19 +70,40 @@ impl Wire {
         self.given_up.as_deref()
     }
 
-    /// Takes note of what a closing request left in the registry: what it was sent for, and what the answer says.
-    pub(super) fn pushed(&mut self, path: String, answer: &Answer) {
-        if !answer.is(StatusCode::CREATED) {
-            return;
+    /// Sends a request that publishes something under these paths, as [`Wire::send`] does. What it may have left in the
+    /// registry is noted before: an answer can get lost, and nobody may wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wire::send`].
+    pub(super) async fn push(
+        &mut self,
+        tape: &mut Vec<Exchange>,
+        paths: Vec<String>,
+        asking: Asking,
+    ) -> Result<Answer, Fault> {
+        let fresh: Vec<String> = paths.iter().filter(|path| self.keep(path)).cloned().collect();
+        let outcome = self.send(tape, asking).await;
+        let Ok(answer) = &outcome else { return outcome };
+        if answer.is(StatusCode::CREATED) {
+            let place = answer.place().ok().and_then(|place| place.parse::<http::Uri>().ok());
+            // In the same repository alone: whatever an answer names elsewhere is not ours to remove.
+            let other = place.map(|uri| uri.path().to_owned());
+            let other = other.filter(|other| paths.first().is_some_and(|path| is_beside(path, other)));
+            other.iter().for_each(|other| _ = self.keep(other));
+        } else if !answer.status.is_some_and(|status| status.is_server_error()) {
+            self.kept.retain(|kept| !fresh.contains(&kept.path));
         }
-        let place = answer.place().ok().and_then(|place| place.parse::<http::Uri>().ok());
-        // In the same repository alone: whatever an answer names elsewhere is not ours to remove.
-        let other = place.map(|uri| uri.path().to_owned()).filter(|other| is_beside(&path, other));
-        for path in [Some(path), other].into_iter().flatten() {
-            if !self.kept.iter().any(|kept| kept.path == path) {
-                self.kept.push(Kept { path, refused: false });
-            }
+        outcome
+    }
+
+    /// Notes what has to be removed in the end; says whether that is new.
+    fn keep(&mut self, path: &str) -> bool {
+        let is_new = !self.kept.iter().any(|kept| kept.path == path);
+        if is_new {
+            self.kept.push(Kept { path: path.to_owned(), refused: false });
         }
+        is_new
     }
 
     /// Takes note of how the registry took a deletion.

@@ -260,6 +260,17 @@ impl Page<'_> {
                 list.iter().map(|path| format!("<li><code>{}</code></li>", escaped_line(path))).collect();
             let _ = writeln!(self.out, "<ul>{}</ul>\n</section>", items.concat());
         }
+        if self.report.unnamed.is_empty() {
+            return;
+        }
+        let what = "These requests may have opened upload sessions, and no answer said where these are.";
+        let _ = writeln!(self.out, "<section>\n<h2>Left behind</h2>\n<p>{what}</p>\n<ul>");
+        for unnamed in &self.report.unnamed {
+            let asker = self.report.asker(unnamed).map(|asker| format!(" in <code>{}</code>", escaped_line(&asker)));
+            let (url, why) = (escaped_line(&unnamed.url), escaped_line(&unnamed.why));
+            let _ = writeln!(self.out, "<li><code>POST {url}</code>{}: {why}</li>", asker.unwrap_or_default());
+        }
+        let _ = writeln!(self.out, "</ul>\n</section>");
     }
 
     /// Writes every step by its group. What failed stands above, and is linked to.

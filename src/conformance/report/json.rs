@@ -9,7 +9,7 @@ use super::outcome::Strictness;
 use super::script::reproduce;
 use super::settings::{Setting, nested};
 use super::yaml::words;
-use crate::conformance::{Comparison, Exchange, Finding, Header, Outcome, Report, Sample, Status, Step};
+use crate::conformance::{Comparison, Exchange, Finding, Header, Outcome, Report, Sample, Status, Step, Unnamed};
 
 /// The number of the schema. Keys and words may be added under the same number; what is there keeps its meaning.
 pub const SCHEMA: u32 = 1;
@@ -50,6 +50,7 @@ pub fn json(report: &Report, extra: &Json<'_>) -> String {
         checks: report.findings.iter().map(|finding| CheckJson::of(finding, report)).collect(),
         leftovers: &report.leftovers,
         sessions: &report.sessions,
+        unnamed: report.unnamed.iter().map(|unnamed| UnnamedJson::of(unnamed, report)).collect(),
         compared: extra.compared.map(ComparisonJson::of),
         baseline: extra.baseline.map(ComparisonJson::of),
     };
@@ -74,10 +75,26 @@ struct Document<'a> {
     steps: Vec<StepJson<'a>>,
     leftovers: &'a [String],
     sessions: &'a [String],
+    unnamed: Vec<UnnamedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<ComparisonJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline: Option<ComparisonJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct UnnamedJson<'a> {
+    url: &'a str,
+    why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asker: Option<String>,
+}
+
+impl<'a> UnnamedJson<'a> {
+    fn of(unnamed: &'a Unnamed, report: &Report) -> Self {
+        let Unnamed { url, why, .. } = unnamed;
+        Self { url, why, asker: report.asker(unnamed) }
+    }
 }
 
 #[derive(Serialize)]
@@ -289,6 +306,7 @@ mod tests {
             "steps",
             "leftovers",
             "sessions",
+            "unnamed",
         ];
         expected.sort_unstable();
         assert_eq!(keys(&read), expected);
@@ -321,6 +339,7 @@ mod tests {
             (&check["id"], &check["outcome"], &check["level"]),
             (&json!("upload.patch-range"), &json!("broken"), &json!("MUST"))
         );
+        assert_eq!(read["unnamed"][0]["asker"], "sha512 blobs/post only/blob-get");
         assert_eq!(read["checks"][2]["blocked_by"], "upload.patch-range");
         assert!(read["checks"][0].get("exchanges").is_none());
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::conformance::{
-    Api, Check, DataSet, Exchange, Finding, Header, Level, Outcome, Report, Sample, Status, Step,
+    Api, Check, DataSet, Exchange, Finding, Header, Level, Outcome, Report, Sample, Status, Step, Unnamed,
 };
 use crate::model::Algorithm;
 
@@ -104,6 +104,7 @@ pub(in crate::conformance) fn hostile() -> Report {
         ],
         leftovers: vec![format!("/v2/a/blobs/{HOSTILE}")],
         sessions: vec![format!("https://r.example/up/{HOSTILE}")],
+        unnamed: vec![Unnamed { url: format!("https://r.example/v2/{HOSTILE}"), why: HOSTILE.to_owned(), began: 0 }],
         elapsed: Duration::from_millis(1500),
         ..Report::default()
     }

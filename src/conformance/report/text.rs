@@ -295,6 +295,13 @@ impl Page<'_> {
                 let _ = writeln!(self.out, "  {}", line(path));
             }
         }
+        if !self.report.unnamed.is_empty() {
+            self.heading("upload sessions that may be left open, because no answer said where they are");
+        }
+        for unnamed in &self.report.unnamed {
+            let asker = self.report.asker(unnamed).map(|asker| format!(" in `{asker}`")).unwrap_or_default();
+            let _ = writeln!(self.out, "  POST {}{}: {}", line(&unnamed.url), line(&asker), line(&unnamed.why));
+        }
     }
 
     fn indented(&mut self, text: &str) {
