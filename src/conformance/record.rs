@@ -145,7 +145,7 @@ pub struct Check {
     pub level: Level,
     /// What has to hold, in a sentence of ours.
     pub rule: &'static str,
-    /// The heading of the specification that says so.
+    /// The heading of the distribution specification that says so, or the section of the RFC.
     pub section: &'static str,
 }
 

@@ -7,7 +7,7 @@ use super::super::Level;
 use super::super::answer::Answer;
 use super::bench::{Bench, said};
 use super::content::{Blob, tag};
-use super::rule::{Rule, blocked, broken, ensure, seen_in};
+use super::rule::{Rule, Verdict, blocked, broken, ensure, seen_in, unsupported};
 use crate::model::{Algorithm, ErrorCode};
 
 const CODES: &str = "Error Codes";
@@ -15,17 +15,17 @@ const CODES: &str = "Error Codes";
 pub(super) static BODY: Rule = Rule::new(
     "error.body",
     "end-2",
-    Level::Should,
+    Level::Must,
     CODES,
-    "a refusal has a JSON body with a list `errors` whose entries have a `code`",
+    "the body of a refusal, where it is JSON, has a list `errors` whose entries have a `code`",
 )
 .unseen("it does not read refusals");
 pub(super) static CONTENT_TYPE: Rule = Rule::new(
     "error.content-type",
     "end-2",
     Level::Should,
-    CODES,
-    "the JSON of a refusal is sent as `application/json`",
+    "RFC 9110, 8.3",
+    "the JSON of a refusal is sent with its media type, `application/json`; the distribution specification does not say so",
 )
 .unseen("it does not read refusals");
 pub(super) static CODE_FORM: Rule =
@@ -51,7 +51,7 @@ pub(super) static METHOD: Rule = Rule::new(
     "error.method",
     "end-8a",
     Level::Should,
-    "Endpoints",
+    "RFC 9110, 9.1",
     "a method that an endpoint does not have is refused, and no failure of the registry",
 )
 .unseen("it sends no such method");
@@ -75,14 +75,18 @@ pub(super) async fn run(bench: &Bench) {
             let manifest = bench.fetch(Method::GET, &tag("refused")).await;
             refusals.push((manifest, &[ErrorCode::ManifestUnknown, ErrorCode::NameUnknown]));
             refusals.iter().try_for_each(|(answer, _)| match codes(answer) {
-                Ok(_) => Ok(()),
-                Err(why) => seen_in(answer, broken(format!("{}: {why}", said(answer)))),
-            })
+                Err(why) if is_json(answer) => seen_in(answer, broken(format!("{}: {why}", said(answer)))),
+                _ => Ok(()),
+            })?;
+            in_json(&refusals)
         })
         .await;
     let read: Result<Vec<_>, String> =
         refusals.iter().map(|(answer, fitting)| codes(answer).map(|codes| (answer, codes, *fitting))).collect();
-    let read = read.or_else(|_| blocked(&BODY));
+    let read = match read {
+        Ok(read) => Ok(read),
+        Err(_) => in_json(&refusals).and_then(|()| blocked(&BODY)),
+    };
     bench
         .check(&CONTENT_TYPE, async {
             read.clone()?.iter().try_for_each(|(answer, ..)| {
@@ -120,8 +124,21 @@ pub(super) async fn run(bench: &Bench) {
         .await;
 }
 
-fn refused(answer: &Answer) -> super::rule::Verdict {
+fn refused(answer: &Answer) -> Verdict {
     ensure(answer.status.is_some_and(|status| status.is_client_error()), || said(answer))
+}
+
+/// Says whether a refusal is written in JSON, or said to be.
+fn is_json(answer: &Answer) -> bool {
+    answer.media_type() == Some("application/json") || answer.json::<Value>().is_ok()
+}
+
+/// Finds whether all refusals are in JSON: they may be in any format.
+fn in_json(refusals: &[(Answer, &'static [ErrorCode])]) -> Verdict {
+    match refusals.iter().find(|(answer, _)| !is_json(answer)) {
+        Some((answer, _)) => unsupported(format!("{}, and not in JSON", said(answer))),
+        None => Ok(()),
+    }
 }
 
 /// Reads the codes of a refusal.

@@ -238,10 +238,16 @@ const CATALOGUE: &[Known] = &[
          `malformed` JSON, `nothing`",
         &[
             Example {
-                faults: &["errors=html"],
+                faults: &["errors=malformed"],
                 breaks: &["error.body"],
                 lacks: &[],
                 blocks: &["error.content-type", "error.code-form", "error.code"],
+            },
+            Example {
+                faults: &["errors=html"],
+                breaks: &[],
+                lacks: &["error.body", "error.content-type", "error.code-form", "error.code"],
+                blocks: &[],
             },
             breaks(&["errors=plain"], &["error.content-type"]),
             breaks(&["errors=lower-case"], &["error.code-form"]),
