@@ -1,9 +1,12 @@
 //! `spinreg doctor`: what it finds out, what it asks for that, and that nothing stays.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::support::cli::Cli;
-use crate::support::front::Front;
+use crate::support::front::{Front, Meddle};
 use crate::support::guard::Guard;
 use crate::support::registry::Embedded;
 use crate::support::reply::Reply;
@@ -64,6 +67,31 @@ async fn nothing_stays_of_an_examination() {
     assert_eq!((begun, cancelled), (1, 1), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.starts_with("PUT ")), "{lines:#?}");
     assert_eq!(crate::support::files_below(registry.root()), before, "files of the registry");
+}
+
+#[tokio::test]
+async fn an_interrupt_cancels_what_was_begun() {
+    let registry = Embedded::start().await;
+    let held = Arc::new(Notify::new());
+    for (what, left) in [
+        ("PATCH /v2/app/blobs/uploads/*", None),
+        ("POST /v2/app/blobs/uploads/", Some("may have begun an upload that stays until it expires")),
+    ] {
+        let front = Front::before(registry.address()).meddle(what, [Meddle::Hold(held.clone())]).start().await;
+        let cli = Cli::new();
+        let reference = format!("{}/app", front.registry());
+        let running = cli.start(["doctor", &reference], None);
+        held.notified().await;
+        let run = running.interrupt().await;
+        assert_eq!((run.code(), run.stdout.as_str()), (Some(130), ""), "{run}");
+        let warning =
+            left.map(|left| format!("warning: `POST http://{}/v2/app/blobs/uploads/` {left}\n", front.registry()));
+        assert_eq!(run.stderr, format!("{}error: interrupted\n", warning.unwrap_or_default()));
+        let lines = front.wire().lines();
+        let cancelled = lines.iter().filter(|line| line.starts_with("DELETE /v2/app/blobs/uploads/")).count();
+        assert_eq!(cancelled, usize::from(left.is_none()), "{lines:#?}");
+    }
+    assert!(crate::support::files_below(registry.root()).is_empty(), "files of the registry");
 }
 
 #[tokio::test]

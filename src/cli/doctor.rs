@@ -10,9 +10,9 @@ use super::options::{Account, Connection};
 use super::paint::painter;
 use super::reach::{Reached, reach};
 use super::server::Scheme;
-use super::{credentials, output};
+use super::{credentials, interrupts, output};
 use crate::auth::{Exposure, Keychain as _};
-use crate::conformance::{Patient, Probe, Reply, Topic, examine};
+use crate::conformance::{Patient, Probe, Reply, Topic, abandon, examine};
 use crate::model::{Location, ParseError, Reference};
 
 /// Look what a registry can do for one repository, and what you may do there.
@@ -47,7 +47,8 @@ impl Doctor {
         let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
         let keychain = Arc::new(credentials::sources()?.chain(given));
         let (registry, name) = (reference.registry(), reference.name());
-        let reached = reach(registry, &connection, Scheme::Unsaid, Exposure::Guarded, keychain.clone()).await?;
+        let reaching = reach(registry, &connection, Scheme::Unsaid, Exposure::Guarded, keychain.clone());
+        let reached = interrupts::until(reaching).await??;
         let Reached { authorizer, scheme, base, ping, protection } = reached;
         let patient = Patient {
             probe: Probe::new(authorizer.clone(), registry.clone(), scheme),
@@ -59,7 +60,15 @@ impl Doctor {
             found: keychain.credential(registry, Some(name)).await?,
             protection: protection.to_owned(),
         };
-        let diagnosis = examine(&patient).await;
+        let diagnosis = match interrupts::until(examine(&patient)).await {
+            Ok(diagnosis) => diagnosis,
+            Err(interrupted) => {
+                // A second Ctrl-C does not wait for this.
+                let left = interrupts::until(abandon(&patient)).await?;
+                left.iter().for_each(|sentence| output::remark(&format!("warning: {sentence}")));
+                return Err(interrupted);
+            }
+        };
         match (json, context.quiet) {
             (true, _) => output::page(&diagnosis.json())?,
             (false, true) => output::line(&diagnosis.summary())?,
@@ -85,4 +94,4 @@ Examples:
   spinreg doctor ghcr.io/me/app
   spinreg doctor --json registry.example:5000/me/app:v1
 
-Exit codes: 0 examined, 2 usage, 4 neither pull nor push is permitted, 6 unreachable, 1 anything else";
+Exit codes: 0 examined, 2 usage, 4 neither pull nor push is permitted, 6 unreachable, 130 interrupted, 1 anything else";

@@ -7,6 +7,7 @@ use http::{Method, Response, StatusCode, Uri};
 use super::answer::Answer;
 use super::doctor_readings as read;
 use super::probe::Probe;
+use super::report::line;
 use crate::auth::{Authorizer, Found, Proof};
 use crate::model::{Digest, Identifier, Manifest, MediaType, Name, Registry};
 use crate::transport::headers;
@@ -159,6 +160,20 @@ pub async fn examine(patient: &Patient) -> Diagnosis {
     push(patient, blob.as_ref(), &mut notes).await;
     lists(patient, &mut notes).await;
     notes.diagnosis(patient)
+}
+
+/// Cancels what an examination that was dropped has left open. Returns what may stay all the same, a sentence each.
+///
+/// **Requests**: a `DELETE` for each upload session, of which there is one at most.
+pub async fn abandon(patient: &Patient) -> Vec<String> {
+    let open = patient.probe.give_up().await.into_iter();
+    let unnamed = patient.probe.unnamed().into_iter();
+    open.map(|url| format!("the upload that was begun could not be cancelled: {}", line(&url)))
+        .chain(
+            unnamed
+                .map(|post| format!("`POST {}` may have begun an upload that stays until it expires", line(&post.url))),
+        )
+        .collect()
 }
 
 async fn account(patient: &Patient) -> (Reply, String) {

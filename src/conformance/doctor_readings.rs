@@ -77,6 +77,10 @@ pub(super) fn push(opened: &Answer) -> Reading {
         401 | 403 => (Reply::No, said(opened)),
         404 => (Reply::No, format!("the repository has to be made first, or is hidden from us: {}", said(opened))),
         405 => (Reply::No, format!("it takes no uploads; it may be read-only: {}", said(opened))),
+        // The request may have arrived.
+        _ if opened.status.is_none() => {
+            (Reply::Unknown, format!("{}; an upload that was begun stays until it expires", said(opened)))
+        }
         _ => (Reply::Unknown, said(opened)),
     }
 }

@@ -27,7 +27,7 @@ mod yaml;
 pub use answer::{Answer, End};
 pub use checks::{Findings, Grounds, Listed, Means, catalogue, check};
 pub use compare::{BadResults, Comparison, Kind, Row, Verdicts};
-pub use doctor::{Diagnosis, Patient, Point, Reply, Topic, examine};
+pub use doctor::{Diagnosis, Patient, Point, Reply, Topic, abandon, examine};
 pub use probe::{Asking, Probe, with_digest};
 pub use record::{Check, Exchange, Finding, Header, Level, Outcome, Report, Sample, Step, Unnamed};
 pub use run::run;
