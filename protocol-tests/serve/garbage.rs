@@ -316,6 +316,41 @@ async fn the_tool_collects_in_every_repository() {
     assert_eq!(manifest.digest(), kept);
 }
 
+#[tokio::test]
+async fn the_tool_collects_uploads_of_repositories_that_were_never_made() {
+    let cli = Cli::new();
+    let root = cli.path("data/registry");
+    let served = Served::over(&root).await;
+    let mut model = Model::default();
+    model.blob(&served, "made", b"{}".to_vec()).await;
+    let mut sessions = Vec::new();
+    for name in ["made/below", "never/made", "young"] {
+        let at = served.ask("POST", &format!("/v2/{name}/blobs/uploads/")).await.header("location").to_owned();
+        assert_eq!(served.send("PATCH", &at, &[], Body::from_bytes("ten bytes.")).await.status, 202);
+        sessions.push(at);
+    }
+    for name in ["made/below", "never/made"] {
+        let [partial] = &files_below(&root.join(name).join(".spinreg/partial"))[..] else { panic!("one upload") };
+        age(partial, Duration::from_secs(100_000));
+    }
+    // The registry that goes on with an upload holds its file.
+    served.stop().await;
+    let path = root.to_str().expect("UTF-8");
+    let lines = "made/below: 0 manifests, 0 blobs, 1 unfinished file: 10 B\n\
+         never/made: 0 manifests, 0 blobs, 1 unfinished file: 10 B\n";
+    let told = cli.run(["serve", "gc", path, "--dry-run"]).await.success();
+    assert_eq!(told, format!("{lines}would remove 0 manifests, 0 blobs, 2 unfinished files: 20 B in 1 repository\n"));
+    let told = cli.run(["serve", "gc", path]).await.success();
+    assert_eq!(told, format!("{lines}removed 0 manifests, 0 blobs, 2 unfinished files: 20 B in 1 repository\n"));
+    assert!(!root.join("never").exists() && !root.join("made/below").exists());
+    let served = Served::over(&root).await;
+    let mut statuses = Vec::new();
+    for at in &sessions {
+        statuses.push(served.ask("GET", at).await.status);
+    }
+    assert_eq!(statuses, [404, 404, 204]);
+}
+
 /// Makes a file as old as that.
 fn age(path: &Path, age: Duration) {
     let file = std::fs::File::open(path).expect("a file of the test");

@@ -89,6 +89,14 @@ impl Gc {
                 Err(error) => round.fail(error),
             }
         }
+        for name in registry.unfinished().await? {
+            match registry.sweep_one(&name, self.keep_recent, round.garbage.action).await {
+                Ok(partials) => {
+                    round.add(&name, &Collected { partials, ..Collected::default() }, context)?;
+                }
+                Err(error) => round.fail(error),
+            }
+        }
         let done = if self.dry_run { "would remove" } else { "removed" };
         let repositories = if round.collected == 1 { "repository" } else { "repositories" };
         output::line(&format!("{done} {} in {} {repositories}", summary(&round.total), round.collected))?;
@@ -120,8 +128,12 @@ impl Round {
                 return Ok(());
             }
         };
-        if collected != Collected::default() && !context.quiet {
-            output::line(&format!("{name}: {}", summary(&collected)))?;
+        self.add(name, &collected, context)
+    }
+
+    fn add(&mut self, name: &impl Display, collected: &Collected, context: &Context) -> Result<(), Error> {
+        if *collected != Collected::default() && !context.quiet {
+            output::line(&format!("{name}: {}", summary(collected)))?;
         }
         for (sum, count) in [
             (&mut self.total.manifests, collected.manifests),

@@ -23,7 +23,7 @@ use super::{blobs, manifests, referrers, tags, uploads};
 use crate::content::Body;
 use crate::error::Error;
 use crate::model::{ErrorCode, Name};
-use crate::store::{Count, Layout, SessionId};
+use crate::store::{Action, Count, Layout, SessionId};
 
 /// A registry over a directory: every repository is an OCI image layout directory in it; cheap to clone.
 ///
@@ -102,6 +102,33 @@ impl Registry {
             }
         }
         failed.map_or(Ok(swept), Err)
+    }
+
+    /// Returns the names under which uploads were begun and none has ended well: no repository is there yet. Walks the
+    /// directories.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::repositories`].
+    pub async fn unfinished(&self) -> Result<Vec<Name>, Error> {
+        let made = self.repositories.names().await?;
+        let places = self.repositories.places().await?.into_iter().map(|(name, _)| name);
+        Ok(places.filter(|name| made.binary_search(name).is_err()).collect())
+    }
+
+    /// Removes, or counts, the upload sessions under a name that nobody has written to for `age` and that nobody holds now;
+    /// then the directories, as far as they are empty. Made for those of [`Registry::unfinished`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub async fn sweep_one(&self, name: &Name, age: Duration, action: Action) -> Result<Count, Error> {
+        let repository = self.repositories.at(name).await?;
+        let swept = blocking(move || repository.shelf().sweep(age, action)).await;
+        if action == Action::Remove {
+            self.repositories.tidy(name).await;
+        }
+        swept
     }
 
     /// Returns the upload sessions that are open, of this process and earlier ones. Walks the directories.
