@@ -379,7 +379,9 @@ fn digest_file(file: &mut File, algorithm: Algorithm) -> io::Result<Digest> {
 
 /// Reads from where the file is to its end.
 fn read_pieces(file: &mut File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = vec![0; READ];
+    // Most partials that are gone on with are short, and a session just opened is empty.
+    let length = file.metadata()?.len().min(READ as u64) as usize;
+    let mut buffer = vec![0; length.max(1)];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(()),
