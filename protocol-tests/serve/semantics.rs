@@ -6,12 +6,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use spinreg::content::{Blob, Body, Target as _};
 use spinreg::model::{Algorithm, Digest, Manifest, MediaType};
+use spinreg::serve::{Registry, ServerOptions, Warned};
 use spinreg::store::{Layout, REF_NAME};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::http::Answer;
 use super::{Served, bytes, digest, temporary};
+use crate::support::cli::Cli;
 use crate::support::files_below;
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -257,5 +259,29 @@ impl futures_util::Stream for Endless {
         // The flow control of the connection ends it.
         context.waker().wake_by_ref();
         Poll::Ready(Some(Ok(Bytes::from_static(&[0; 1024]))))
+    }
+}
+
+/// What an operator has to say comes with every answer, and clients show it.
+#[tokio::test]
+async fn warnings_come_with_every_answer() {
+    let root = temporary();
+    let registry = Registry::open(root.path()).await.expect("a directory");
+    let texts = ["moving on \"Friday\"", "read only from then on"];
+    let warnings = texts.iter().map(|text| text.parse().expect(text)).collect();
+    let served = Served::at(Warned::new(registry, warnings).expect("short"), ServerOptions::default()).await;
+    for (method, path, status) in [("GET", "/v2/", 200), ("HEAD", "/v2/app/manifests/v1", 404), ("PUT", "/v2/", 405)] {
+        let answer = served.ask(method, path).await;
+        let said: Vec<_> =
+            answer.headers.get_all("warning").iter().map(|value| value.to_str().expect("ASCII")).collect();
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(said, [r#"299 - "moving on \"Friday\"""#, r#"299 - "read only from then on""#]);
+    }
+    let cli = Cli::new();
+    let page = cli.run(["doctor", &format!("{}/app", served.address)]).await.success();
+    assert!(texts.iter().all(|text| page.contains(&format!("\nthe registry says: {text}\n"))), "{page}");
+    let long = "x".repeat(2500);
+    for warnings in [&["--warning", "two\nlines"][..], &["--warning", &long, "--warning", &long]] {
+        cli.run([&["serve", "--dir", "never"], warnings].concat()).await.failure(2);
     }
 }

@@ -123,6 +123,9 @@ pub(crate) enum Misuse {
     /// Everybody in the network could read passwords.
     #[error("`{0}` can be reached from other computers, and nothing would be encrypted")]
     OpenListener(SocketAddr),
+    /// More than one answer may say.
+    #[error("the texts of `--warning` are longer together than the 4096 bytes that an answer may have of them")]
+    LongWarnings,
     /// A level of logging that does not exist.
     #[error("`{0}` is no level of logging")]
     LogLevel(String),
@@ -175,6 +178,7 @@ impl Misuse {
                 "give a certificate with `--tls-cert` and `--tls-key`, listen on 127.0.0.1, or add `--insecure-listen` in a \
                  network you trust"
             }
+            Self::LongWarnings => "say it shorter, and where people can read more",
             Self::LogLevel(_) => {
                 "use `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL`, separated by commas"
             }

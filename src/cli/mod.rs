@@ -91,7 +91,7 @@ enum Command {
     Prepare(Box<Prepare>),
     Auth(Auth),
     Cache(CacheFamily),
-    Serve(ServeFamily),
+    Serve(Box<ServeFamily>),
     Conformance(Box<Conformance>),
     Doctor(Box<Doctor>),
     /// The same commands under the name that Spin has for them.

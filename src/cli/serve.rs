@@ -22,7 +22,7 @@ use crate::disk;
 use crate::error::Error;
 use crate::serve::{
     Access, AccessLog, AccessOptions, Anonymous, Exchange, LogTarget, Observer, Quota, Quotas, Registry, Scheme,
-    Server, ServerOptions, Tls, Writes,
+    Server, ServerOptions, Tls, Warned, Warning, Writes,
 };
 
 /// Run a registry on this computer.
@@ -57,6 +57,11 @@ pub(crate) struct Serve {
     /// line for people on standard error]. No credentials are logged.
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
+
+    /// Tell everybody who asks, in the `Warning` of every answer, which clients show to people. May be given several times;
+    /// 4096 bytes in all.
+    #[arg(long, value_name = "TEXT")]
+    warning: Vec<Warning>,
 
     #[command(flatten)]
     faults: Faults,
@@ -168,6 +173,7 @@ impl Serve {
         let open = registry.open_uploads().await?;
         let handler = spawn_blocking(move || Access::new(Quota::new(registry, quotas).with_open(open), access));
         let handler = handler.await.expect("opening the files does not panic")?;
+        let handler = Warned::new(handler, self.warning.clone()).ok_or(Misuse::LongWarnings)?;
         let server = Server::bind(address, self.faults.before(handler), options).await?;
         self.introduce(server.address(), context);
         let mut interrupts = Interrupts::besides_hangups()?;

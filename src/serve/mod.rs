@@ -53,6 +53,7 @@ mod tags;
 mod tls;
 mod upload_id;
 mod uploads;
+mod warning;
 
 pub use access::{Access, AccessOptions, Anonymous, Scheme, Writes};
 pub use access_log::{AccessLog, LogTarget};
@@ -63,3 +64,4 @@ pub use quota::{OpenUpload, Quota, Quotas};
 pub use registry::Registry;
 pub use server::{Handler, Server, ServerOptions};
 pub use tls::Tls;
+pub use warning::{Warned, Warning};
