@@ -39,6 +39,10 @@ impl Credentials {
             "basic" => {
                 let decoded = Zeroizing::new(LENIENT.decode(rest).ok()?);
                 let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+                // What Podman and Skopeo say where they have nothing to show.
+                if user.is_empty() && password.is_empty() {
+                    return Some(Self::None);
+                }
                 Some(Self::Password { user: user.to_owned(), password: Zeroizing::new(password.to_owned()) })
             }
             "bearer" if !rest.is_empty() => Some(Self::Token(Zeroizing::new(rest.to_owned()))),
@@ -79,7 +83,9 @@ mod tests {
             (&["basic  YWRhOnB3 "], "ada/pw"),
             (&["Basic YTpiOmM="], "a/b:c"),
             (&["Basic YTpiOmM"], "a/b:c"),
-            (&["Basic Og=="], "/"),
+            (&["Basic Og=="], "none"),
+            (&["Basic YTo="], "a/"),
+            (&["Basic OmE="], "/a"),
             (&["Bearer abc.def"], "token abc.def"),
             (&["BEARER abc"], "token abc"),
             (&["Bearer "], "strange"),

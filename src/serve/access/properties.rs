@@ -84,7 +84,8 @@ proptest! {
     fn a_password_arrives_as_it_was_sent(user in "[^:\\x00]{0,20}", password in "[^\\x00]{0,20}", pad in any::<bool>()) {
         let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
         let encoded = if pad { encoded.as_str() } else { encoded.trim_end_matches('=') };
-        let expected = Shown::Password(user, password);
+        let is_nobody = user.is_empty() && password.is_empty();
+        let expected = if is_nobody { Shown::Nothing } else { Shown::Password(user, password) };
         prop_assert_eq!(shown(&[&format!("Basic {encoded}")]), expected.clone());
         prop_assert_eq!(shown(&[&format!("bAsIc  {encoded} ")]), expected);
         prop_assert_eq!(shown(&[&format!("Basic {encoded}"), "Bearer x"]), Shown::Strange);
@@ -95,7 +96,8 @@ proptest! {
         match shown(&[&text]) {
             Shown::Password(user, _) => prop_assert!(!user.contains(':')),
             Shown::Token(token) => prop_assert!(!token.is_empty() && text.contains(&token)),
-            Shown::Nothing => prop_assert!(false, "the header is there"),
+            // Base64 of a lone colon: an empty name and an empty password.
+            Shown::Nothing => prop_assert!(text.contains("Og"), "the header is there"),
             Shown::Strange => {}
         }
     }
