@@ -130,6 +130,11 @@ async fn ambiguous_and_endless_requests_are_refused() {
         let start: String = request.chars().take(120).collect();
         assert!(matches!(statuses[..], [] | ["400" | "413" | "414" | "431"]), "{start}: {answer}");
     }
+    for coding in ["gzip, chunked", "chunked, chunked", "chunked\r\ntransfer-encoding: chunked"] {
+        let request = format!("{put}transfer-encoding: {coding}\r\nconnection: close\r\n\r\n0\r\n\r\n{smuggled}");
+        let answer = raw(&served, request.as_bytes()).await;
+        assert!(matches!(statuses(&answer)[..], ["400" | "501"]), "{coding}: {answer}");
+    }
     // With both lengths the encoding counts, and the connection ends after the answer (RFC 9112, section 6.1).
     let both = format!("{put}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}");
     let answer = raw(&served, both.as_bytes()).await;

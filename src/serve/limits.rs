@@ -1,6 +1,6 @@
 //! What a request may measure before anything looks at what it asks for.
 
-use http::header::{HOST, HeaderMap};
+use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{Request, StatusCode, Version};
 
@@ -36,7 +36,21 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
         let said = "a request of HTTP/1.1 has one `Host`, which is a host and perhaps a port (RFC 9112, section 3.2)";
         return Err(Refusal::bad(ErrorCode::Unsupported, said));
     }
+    if !is_framed(headers) {
+        let said = "a body comes as it is, or with `Transfer-Encoding: chunked` and in no other coding";
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, ErrorCode::Unsupported, said));
+    }
     Ok(())
+}
+
+/// Codings that nobody undoes would be a part of the content, and two of them might end it in two places.
+fn is_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Two hosts would mean one thing to us and another to a proxy before us.
@@ -76,6 +90,9 @@ mod tests {
             (v11, "/v2/", &[("host", "a"), ("host", "a")], 400),
             (v11, "/v2/", &[("host", "a/b")], 400),
             (v11, "/v2/", &[("host", "a b")], 400),
+            (v11, "/v2/", &[("host", "a"), ("transfer-encoding", "Chunked")], 200),
+            (v11, "/v2/", &[("host", "a"), ("transfer-encoding", "gzip, chunked")], 501),
+            (v11, "/v2/", &[("host", "a"), ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], 501),
             (v10, &long, &[], 200),
             (v10, &format!("{long}/"), &[], 414),
             (v10, &format!("{long}?x"), &[], 414),
