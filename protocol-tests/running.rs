@@ -164,6 +164,16 @@ async fn flags_of_up_itself() {
     assert!(complaint.contains("hint: nothing was started"), "{complaint}");
     assert!(!stand_in.was_started("http"));
 
+    // What is almost one of ours goes to the triggers, which take no notice; people should.
+    let run = stand_in.cli.run(up(&["-c", "site", "--offlin"])).await;
+    let warning = "warning: `--offlin` is no flag of `up` and goes to the triggers; did you mean `--offline`?";
+    assert!(run.stderr.contains(warning), "{run}");
+    run.success();
+    assert_eq!(stand_in.lines("http", "flags"), ["--offlin"]);
+    let run = stand_in.cli.run(up(&["-c", "site", "--", "--offlin"])).await;
+    assert!(!run.stderr.contains("did you mean"), "{run}");
+    stand_in.forget(&["http"]);
+
     for (flags, code, said) in [
         (vec!["-c", "sit"], 2, "no component `sit`; there are `site`, `second`"),
         (vec!["-e", "novalue"], 2, "`novalue`"),

@@ -120,13 +120,15 @@ impl Cli {
     pub fn read() -> Result<Self, Failure> {
         let mut tool = Self::command();
         tool.build();
-        let arguments = triggers::sort(std::env::args_os().collect(), &tool);
-        Self::try_parse_from(arguments).map_err(|error| {
+        let sorted = triggers::sort(std::env::args_os().collect(), &tool);
+        let read = Self::try_parse_from(sorted.arguments).map_err(|error| {
             match error.source().and_then(|cause| cause.downcast_ref::<ParseError>()) {
                 Some(cause) => failure::explain_parse(cause),
                 None => error.exit(),
             }
-        })
+        })?;
+        sorted.mistyped.iter().for_each(|mistyped| output::remark(&format!("warning: {mistyped}")));
+        Ok(read)
     }
 
     /// Carries out the command.

@@ -72,6 +72,8 @@ pub use lock_file::{
 };
 pub use materialise::{Placement, materialise};
 pub use mounts::{MountedFile, Outside};
+#[cfg(feature = "cli")]
+pub(crate) use nearest::nearest;
 pub use pack::{Archives, Composition, Infer, PackOptions, pack};
 pub use package::Package;
 pub use prepare::{Prepared, Unrunnable};

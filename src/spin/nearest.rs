@@ -34,7 +34,7 @@ pub(super) fn suggest<'a>(
 }
 
 /// Finds the name that was probably meant: a few edits away, in proportion to its length.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST_GUESS {
         return None;
     }

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
 use clap::Command;
 use serde::Deserialize;
 
 use crate::cli::misuse::Misuse;
+use crate::model::excerpt;
+use crate::spin::nearest;
 
 /// Puts the arguments of `up` in the order in which they can be parsed: ours first, and behind a `--` those that this tool
 /// does not know, each with the word that follows it. The arguments of other commands stay as they are.
 ///
 /// What stands behind a `--` is never ours. A word that follows neither a flag of ours nor an unknown one stays with ours,
 /// where it is an error: triggers take no words, and whoever writes one mostly means `--from`.
-pub(crate) fn sort(arguments: Vec<OsString>, tool: &Command) -> Vec<OsString> {
-    let Some(start) = position_of_up(&arguments, tool) else { return arguments };
+pub(crate) fn sort(arguments: Vec<OsString>, tool: &Command) -> Sorted {
+    let mut mistyped = Vec::new();
+    let Some(start) = position_of_up(&arguments, tool) else { return Sorted { arguments, mistyped } };
     let up = tool.find_subcommand(UP).expect("the tool has a command `up`");
     let mut rest = arguments[start + 1..].iter().cloned().peekable();
     let (mut ours, mut theirs) = (arguments[..=start].to_vec(), Vec::new());
@@ -26,6 +30,7 @@ pub(crate) fn sort(arguments: Vec<OsString>, tool: &Command) -> Vec<OsString> {
         let (to, wants_value) = match Word::of(&word, up) {
             Word::Ours { wants_value } => (&mut ours, wants_value),
             Word::Theirs { wants_value } => {
+                mistyped.extend(Mistyped::find(&word, up));
                 (&mut theirs, wants_value && rest.peek().is_some_and(|next| !is_flag(next)))
             }
         };
@@ -38,7 +43,38 @@ pub(crate) fn sort(arguments: Vec<OsString>, tool: &Command) -> Vec<OsString> {
         ours.push("--".into());
         ours.append(&mut theirs);
     }
-    ours
+    Sorted { arguments: ours, mistyped }
+}
+
+/// The arguments in their order, and what is striking about them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sorted {
+    pub(crate) arguments: Vec<OsString>,
+    /// Flags for the triggers that were probably meant to be ours.
+    pub(crate) mistyped: Vec<Mistyped>,
+}
+
+/// A flag that is not ours, and almost is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistyped {
+    given: String,
+    meant: String,
+}
+
+impl Mistyped {
+    fn find(word: &OsStr, up: &Command) -> Option<Self> {
+        let given = word.to_str()?.strip_prefix("--")?;
+        let given = given.split_once('=').map_or(given, |(name, _)| name);
+        let ours = up.get_arguments().filter_map(|arg| arg.get_long());
+        Some(Self { given: given.to_owned(), meant: nearest(given, ours)?.to_owned() })
+    }
+}
+
+impl fmt::Display for Mistyped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { given, meant } = self;
+        write!(f, "`--{}` is no flag of `up` and goes to the triggers; did you mean `--{meant}`?", excerpt(given))
+    }
 }
 
 /// Whose a word is, and whether the next one belongs to it.
@@ -173,7 +209,7 @@ const UP: &str = "up";
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, ArgAction};
+    use clap::{Arg, ArgAction, CommandFactory as _};
 
     use super::*;
 
@@ -214,7 +250,46 @@ mod tests {
             ("t other up -x", "t other up -x"),
             ("t", "t"),
         ] {
-            assert_eq!(sort(words(given), &tool()), words(sorted), "{given}");
+            assert_eq!(sort(words(given), &tool()).arguments, words(sorted), "{given}");
+        }
+    }
+
+    #[test]
+    fn flags_that_are_almost_ours_are_striking() {
+        let mut tool = crate::cli::Cli::command();
+        tool.build();
+        for (given, meant) in [
+            ("--offlin", Some("offline")),
+            ("--pul", Some("pull")),
+            ("--form=a", Some("from")),
+            ("--cachedir", Some("cache-dir")),
+            ("--direct-mount", Some("direct-mounts")),
+            ("--component=x", Some("component-id")),
+            // What the triggers of Spin take.
+            ("--listen", None),
+            ("--find-free-port", None),
+            ("--tls-cert", None),
+            ("--tls-key", None),
+            ("--state-dir", None),
+            ("--log-dir", None),
+            ("--follow", None),
+            ("--variable", None),
+            ("--sqlite", None),
+            ("--key-value", None),
+            ("--address", None),
+            ("--runtime-config-file", None),
+            ("--truncate-logs", None),
+            ("--silence-component-logs", None),
+            ("--disable-cache", None),
+            ("--disable-pooling", None),
+            ("--allow-transient-write", None),
+        ] {
+            let found = sort(words(&format!("spinreg up {given} x")), &tool);
+            let found: Vec<_> = found.mistyped.into_iter().map(|mistyped| mistyped.meant).collect();
+            assert_eq!(found, meant.into_iter().collect::<Vec<_>>(), "{given}");
+        }
+        for silent in ["spinreg up -- --offlin", "spinreg up --offline", "spinreg pull --offlin"] {
+            assert_eq!(sort(words(silent), &tool).mistyped, [], "{silent}");
         }
     }
 
