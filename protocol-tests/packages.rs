@@ -11,6 +11,7 @@ use crate::support::registry::Embedded;
 use crate::support::reply::{End, Reply};
 use crate::support::scenario::verify;
 use crate::support::script::Script;
+use crate::support::tls::Authority;
 
 /// A source that names one version.
 fn source(registry: &str, version: &str) -> String {
@@ -188,7 +189,7 @@ async fn a_registry_says_where_its_packages_are() {
         lost(
             Reply::ok("{\"preferredProtocol\":\"warg\"}"),
             1,
-            "by the protocol `warg`, which this tool does not speak",
+            "by the protocol `warg`: this tool asks registries by `oci`, and nobody runs registries of the protocol",
         ),
         lost(Reply::ok("{\"oci\":{\"namespacePrefix\":\"../\"}}"), 1, "`../space/name` is no name of a repository"),
     ] {
@@ -232,6 +233,15 @@ async fn the_configuration_says_where_packages_are() {
         (format!("[namespace_registries]\nspace = \"disk.lan\"\n{local}"), Ok(component(3))),
         (format!("default_registry = \"disk.lan\"\n{local}"), Ok(component(3))),
         (String::new(), Err("no registry is known for the namespace `space`")),
+        (
+            "default_registry = \"old.example\"\n[registry.\"old.example\".warg]\nurl = \"https://old.example\""
+                .to_owned(),
+            Err("`[registry.\"old.example\"]` in `"),
+        ),
+        (
+            "default_registry = \"old.example\"\n[registry.\"old.example\"]\ntype = \"warg\"".to_owned(),
+            Err("config.toml` names the protocol `warg`: this tool asks registries by `oci`, and nobody runs"),
+        ),
         ("default_registry = 1".to_owned(), Err("config.toml:1:20: `default_registry` has to be a string")),
         (
             "[registry.\"r\".oci]\nauth = { username = \"a\", pasword = \"correct-horse\" }".to_owned(),
@@ -252,6 +262,38 @@ async fn the_configuration_says_where_packages_are() {
     }
     let mine = registry.wire().lines();
     assert!(!mine.iter().any(|line| line.contains("well-known")), "what the user says is not asked for: {mine:?}");
+}
+
+#[tokio::test]
+async fn the_configuration_names_authorities_of_one_registry() {
+    let registry = Embedded::start().await;
+    publish(registry.address(), "space/name", "1.0.0", &component(1)).await;
+    let (authority, other) = (Authority::new(), Authority::new());
+    let front = Front::before(registry.address()).start_tls(&authority).await;
+    let name = format!("localhost:{}", front.address().port());
+    let trusting = |registry: &str, authority: &Authority| {
+        let pem = std::fs::read_to_string(authority.file()).expect("a file of our own");
+        format!(
+            "[registry.\"{registry}\".oci]\nextra_root_certificates = [{{ encoding = \"pem\", data = \"\"\"\n{pem}\"\"\" }}]\n"
+        )
+    };
+    for (config, is_trusted) in [
+        (trusting(&name, &authority), true),
+        (trusting(&name, &other), false),
+        (trusting("localhost:1", &authority), false),
+    ] {
+        let cli = Cli::new();
+        configure(&cli, &config);
+        write_app(&cli, &source(&name, "1.0.0"));
+        let run = cli.run(["push", "oci:out:v1"]).await;
+        if is_trusted {
+            run.success();
+            verify(&cli.path("cache/spin/registry"));
+        } else {
+            let complaint = run.failure(6);
+            assert!(complaint.contains("certificate"), "{complaint}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -111,6 +111,9 @@ impl Ways {
         if protection == Protection::Plain && hosts.get(registry).is_some() {
             hosts.entry(registry).protection = Some(protection);
         }
+        if !connection.authorities.is_empty() {
+            hosts.entry(registry).ca_texts.extend_from_slice(&connection.authorities);
+        }
         if let (Some(certificate), Some(key)) = (connection.cert.clone(), connection.key.clone()) {
             hosts.entry(registry).identity = Some(Identity { certificate, key });
         }

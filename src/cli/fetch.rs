@@ -185,6 +185,7 @@ fn connection(said: &Connection, about: Option<&Registry>, registry: &Registry, 
     }
     connection.plain_http |= access.plain_http;
     connection.insecure |= access.unverified;
+    connection.authorities.clone_from(&access.authorities);
     connection
 }
 
@@ -213,6 +214,7 @@ mod tests {
             plain_http: false,
             insecure_credentials: true,
             ca_file: vec!["ca.pem".into()],
+            authorities: Vec::new(),
             cert: Some("c.pem".into()),
             key: Some("k.pem".into()),
             http1: true,

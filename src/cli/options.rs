@@ -58,6 +58,10 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
 
+    /// Certificates of authorities, as PEM, that are trusted at this registry alone: another configuration file says them.
+    #[arg(skip)]
+    pub(crate) authorities: Vec<String>,
+
     /// Use HTTP/1.1 only [default: HTTP/2 where the registry offers it].
     #[arg(long)]
     pub(crate) http1: bool,

@@ -22,6 +22,8 @@ pub struct HostConfig {
     pub protection: Option<Protection>,
     /// PEM files with authorities, or directories of them, that are trusted there besides those that are everywhere.
     pub ca_files: Vec<PathBuf>,
+    /// PEM texts with authorities that are trusted there as well.
+    pub ca_texts: Vec<String>,
     /// The certificate that is shown there and nowhere else.
     pub identity: Option<Identity>,
     /// Which versions of HTTP are offered; `None` is as for all others.
@@ -124,10 +126,12 @@ impl FromIterator<(Registry, HostConfig)> for Hosts {
 impl HostConfig {
     fn connection(&self, all: &TlsOptions) -> HostOptions {
         let is_unverified = self.protection == Some(Protection::Unverified);
-        let is_special = is_unverified || self.identity.is_some() || !self.ca_files.is_empty();
+        let has_authorities = !self.ca_files.is_empty() || !self.ca_texts.is_empty();
+        let is_special = is_unverified || self.identity.is_some() || has_authorities;
         let tls = is_special.then(|| {
             let mut tls = all.clone();
             tls.ca_files.extend(self.ca_files.iter().cloned());
+            tls.ca_texts.extend(self.ca_texts.iter().cloned());
             tls.identity = self.identity.clone().or(tls.identity);
             if is_unverified {
                 tls.verification = Verification::None;

@@ -23,6 +23,8 @@ pub struct TlsOptions {
     /// Files with PEM certificates that are trusted as roots, besides `roots`. A directory stands for all files in it
     /// whose names end in `.crt` or `.pem`.
     pub ca_files: Vec<PathBuf>,
+    /// Texts with PEM certificates that are trusted as well.
+    pub ca_texts: Vec<String>,
     /// The certificate that is shown to servers that ask for one; never to proxies.
     pub identity: Option<Identity>,
     /// Whether certificates are verified.
@@ -87,6 +89,9 @@ impl Tls {
         for path in &options.ca_files {
             add(&mut given, path)?;
         }
+        for text in &options.ca_texts {
+            add_pem(&mut given, text.as_bytes(), "given as text")?;
+        }
         let identity = options.identity.as_ref().map(read_identity).transpose()?.map(Arc::new);
         let &TlsOptions { verification, roots, .. } = options;
         Ok(Self { given, identity, verification, roots, protocol, configs: OnceCell::new() })
@@ -123,9 +128,12 @@ fn add(store: &mut RootCertStore, path: &Path) -> Result<(), Error> {
 }
 
 fn add_file(store: &mut RootCertStore, path: &Path) -> Result<(), Error> {
-    let name = path.to_string_lossy();
-    let wrong = || ParseError::new("CA file", &name, "certificates in PEM form");
-    let certificates = certificates(&read(path)?).map_err(|error| wrong().because(&error))?;
+    add_pem(store, &read(path)?, &path.to_string_lossy())
+}
+
+fn add_pem(store: &mut RootCertStore, pem: &[u8], name: &str) -> Result<(), Error> {
+    let wrong = || ParseError::new("CA file", name, "certificates in PEM form");
+    let certificates = certificates(pem).map_err(|error| wrong().because(&error))?;
     if certificates.is_empty() {
         return Err(wrong().into());
     }

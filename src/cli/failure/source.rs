@@ -19,6 +19,10 @@ pub(super) fn explain(unobtained: &Unobtained) -> (Option<String>, Exit) {
             "say `registry` beside `package`, or `default_registry` in `wasm-pkg/config.toml` of the configuration directory",
             Exit::Failed,
         ),
+        Why::Misplaced(Misplaced::Protocol { file: Some(_), .. }) => (
+            "say `type = \"oci\"` there, if the registry can be asked like that, or name another registry",
+            Exit::Failed,
+        ),
         Why::Misplaced(_) | Why::Metadata(_) => (
             "correct `registry` in the manifest, or say under `namespace_registries` in `wasm-pkg/config.toml` where the \
              packages are",

@@ -24,6 +24,8 @@ use crate::model::Registry;
 /// Keys that are not known are left alone: the file is for many tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackageConfig {
+    /// Where it was read from, for errors that are about it.
+    pub(super) file: Option<PathBuf>,
     pub(super) default_registry: Option<Registry>,
     pub(super) namespaces: BTreeMap<String, Mapping>,
     pub(super) packages: BTreeMap<PackageName, Mapping>,
@@ -58,6 +60,8 @@ pub struct Access {
     pub plain_http: bool,
     /// Whether its certificate is not verified.
     pub unverified: bool,
+    /// Certificates of authorities, as PEM, that are trusted there besides all others.
+    pub authorities: Vec<String>,
 }
 
 /// A user and a password. The password does not print.
@@ -99,14 +103,15 @@ impl PackageConfig {
     pub fn read(file: &Path) -> Result<Self, Error> {
         let Some(bytes) = disk::read_bounded(file, MAX_CONFIG)? else { return Ok(Self::default()) };
         let text = Text { file: file.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() };
-        Self::parse(&text.text).map_err(|flaw| match text.blame(flaw) {
+        let config = Self::parse(&text.text).map_err(|flaw| match text.blame(flaw) {
             // The line itself is not shown: it may have a password.
             Error::Manifest(mut fault) => {
                 fault.line = None;
                 Error::Manifest(fault)
             }
             other => other,
-        })
+        })?;
+        Ok(Self { file: Some(text.file), ..config })
     }
 
     pub(in crate::spin) fn parse(text: &str) -> Result<Self, Flaw> {
@@ -181,7 +186,30 @@ fn access(table: &mut Table<'_>) -> Result<Access, Flaw> {
         }
     };
     let unverified = table.take("accept_invalid_certificates").map_or(Ok(false), Item::boolean)?;
-    Ok(Access { login, plain_http, unverified })
+    let authorities = table.take("extra_root_certificates").map_or_else(|| Ok(Vec::new()), Item::array)?;
+    let authorities = authorities.into_iter().map(authority).collect::<Result<_, _>>()?;
+    Ok(Access { login, plain_http, unverified, authorities })
+}
+
+/// Reads the certificate of an authority: `{ encoding, data }`, as other tools write it.
+fn authority(item: Item<'_>) -> Result<String, Flaw> {
+    if !item.is_table() {
+        return Err(item.wrong("`{ encoding = \"pem\", data }`"));
+    }
+    let mut table = item.table()?;
+    let encoding = table.need("encoding")?.text()?;
+    if encoding.get_ref() != "pem" {
+        // Bytes that are no text cannot stand in a text, so `der` has never worked anywhere.
+        let (value, expected) = (encoding.get_ref().clone(), "`pem`, which is text");
+        return Err(Flaw::at(encoding.span(), Problem::Invalid { what: "encoding", value, expected }));
+    }
+    let data = table.need("data")?.text()?;
+    if !data.get_ref().contains("-----BEGIN CERTIFICATE-----") {
+        let (value, expected) =
+            (data.get_ref().clone(), "a certificate as PEM, from its `-----BEGIN CERTIFICATE-----` on");
+        return Err(Flaw::at(data.span(), Problem::Invalid { what: "`data`", value, expected }));
+    }
+    Ok(data.into_inner())
 }
 
 /// Reads who we are: two keys, or `user:password` in Base64. What is wrong with it is not repeated.
@@ -239,6 +267,7 @@ mod tests {
             [registry."wasi.dev".oci]
             auth = "cGluZzpwb25n"
             accept_invalid_certificates = true
+            extra_root_certificates = [{ encoding = "pem", data = "-----BEGIN CERTIFICATE-----\n" }]
             [registry."disk.lan".local]
             root = "/srv/packages"
             [unknown]
@@ -263,9 +292,12 @@ mod tests {
         let login = |username: &str, password: &str| {
             Some(Login { username: username.to_owned(), password: password.to_owned() })
         };
-        assert_eq!(acme.access, Access { login: login("open", "sesame"), plain_http: true, unverified: false });
+        let open = Access { login: login("open", "sesame"), plain_http: true, ..Access::default() };
+        assert_eq!(acme.access, open);
         let wasi = &config.registries[&registry("wasi.dev")];
-        assert_eq!(wasi.access, Access { login: login("ping", "pong"), plain_http: false, unverified: true });
+        let authorities = vec!["-----BEGIN CERTIFICATE-----\n".to_owned()];
+        let ping = Access { login: login("ping", "pong"), plain_http: false, unverified: true, authorities };
+        assert_eq!(wasi.access, ping);
         assert_eq!(wasi.protocol.as_deref(), Some("oci"), "the only one that it speaks of");
         let disk = &config.registries[&registry("disk.lan")];
         assert_eq!((disk.protocol.as_deref(), disk.root.as_deref()), (Some("local"), Some(Path::new("/srv/packages"))));
@@ -289,6 +321,18 @@ mod tests {
             ("[registry.\"r\".oci]\nauth = \"c2VjcmV0\"", "the `auth` `***` has to be a user, a `:` and a password"),
             ("[registry.\"r\".oci]\nauth = { username = \"a\" }", "the key `password` is missing"),
             ("[registry.\"r\".local]\n", "the key `root` is missing"),
+            (
+                "[registry.\"r\".oci]\nextra_root_certificates = [\"ca.pem\"]",
+                "has to be `{ encoding = \"pem\", data }`",
+            ),
+            (
+                "[registry.\"r\".oci]\nextra_root_certificates = [{ encoding = \"der\", data = \"\" }]",
+                ":2:41: the encoding `der` has to be `pem`",
+            ),
+            (
+                "[registry.\"r\".oci]\nextra_root_certificates = [{ encoding = \"pem\", data = \"x\" }]",
+                "the `data` `x` has to be a certificate as PEM",
+            ),
             ("default_registry = ", ":1:"),
         ] {
             let error = read(text).expect_err(text);

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::dependency_name::PackageName;
 use super::config::{Access, Mapping, PackageConfig, Settings};
 use super::metadata::{Metadata, OCI};
-use crate::model::{Name, Registry};
+use crate::model::{Name, Registry, excerpt};
 
 /// The repository of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,12 +34,14 @@ pub enum Misplaced {
     #[error("no registry is known for the namespace `{0}`")]
     NoRegistry(String),
     /// The registry is one of another kind.
-    #[error("the registry `{registry}` is asked by the protocol `{protocol}`, which this tool does not speak")]
+    #[error("{}: this tool asks registries by `oci`{}", said(registry, protocol, file.as_deref()), retired(protocol))]
     Protocol {
         /// The registry.
         registry: Registry,
         /// The protocol.
         protocol: String,
+        /// The configuration that says so; without one, the registry says it of itself.
+        file: Option<PathBuf>,
     },
     /// The configuration says that packages are in a directory, and not in which.
     #[error("the configuration says that `{0}` is a directory, and not which: `root` is missing")]
@@ -60,6 +62,21 @@ pub enum Misplaced {
         /// Where it would send us.
         to: Registry,
     },
+}
+
+/// Says who says that a registry is asked by a protocol.
+fn said(registry: &Registry, protocol: &str, file: Option<&Path>) -> String {
+    let protocol = excerpt(protocol);
+    match file {
+        Some(file) => {
+            format!("`[registry.\"{registry}\"]` in `{}` names the protocol `{protocol}`", file.display())
+        }
+        None => format!("the registry `{registry}` says that it is asked by the protocol `{protocol}`"),
+    }
+}
+
+fn retired(protocol: &str) -> &'static str {
+    if protocol == "warg" { ", and nobody runs registries of the protocol `warg` any more" } else { "" }
 }
 
 /// The registry of a package, by the configuration alone.
@@ -92,14 +109,18 @@ impl PackageConfig {
             }
         };
         let settings = self.registries.get(&registry);
-        Ok(Home { registry, custom, settings })
+        let stated = settings.and_then(|settings| settings.protocol.clone());
+        match stated.filter(|protocol| ![OCI, LOCAL].contains(&protocol.as_str())) {
+            Some(protocol) => Err(Misplaced::Protocol { registry, protocol, file: self.file.clone() }),
+            None => Ok(Home { registry, custom, settings }),
+        }
     }
 }
 
 impl Home<'_> {
     /// Returns the directory, where the user has said that the registry is one.
     pub(super) fn directory(&self) -> Option<Result<PathBuf, Misplaced>> {
-        let settings = self.settings.filter(|settings| settings.protocol.as_deref() == Some("local"))?;
+        let settings = self.settings.filter(|settings| settings.protocol.as_deref() == Some(LOCAL))?;
         Some(settings.root.clone().ok_or_else(|| Misplaced::NoRoot(self.registry.clone())))
     }
 
@@ -123,8 +144,8 @@ impl Home<'_> {
         match stated.or(said.protocol()).unwrap_or(OCI) {
             OCI => {}
             protocol => {
-                let (registry, protocol) = (self.registry.clone(), protocol.chars().take(64).collect());
-                return Err(Misplaced::Protocol { registry, protocol });
+                let (registry, protocol) = (self.registry.clone(), protocol.to_owned());
+                return Err(Misplaced::Protocol { registry, protocol, file: None });
             }
         }
         let registry = said.registry.as_ref().unwrap_or(&self.registry);
@@ -153,6 +174,8 @@ fn is_inside(registry: &Registry) -> bool {
         }
 }
 
+/// The protocol of registries that are directories.
+const LOCAL: &str = "local";
 /// What is known without any configuration.
 const KNOWN: [(&str, &str); 2] = [("wasi", "wasi.dev"), ("ba", "bytecodealliance.org")];
 
@@ -181,7 +204,8 @@ mod tests {
             [registry."warg.example".warg]
             config_file = "x"
         "#;
-        PackageConfig::parse(text).expect("a configuration")
+        let config = PackageConfig::parse(text).expect("a configuration");
+        PackageConfig { file: Some("/c/config.toml".into()), ..config }
     }
 
     fn package(text: &str) -> PackageName {
@@ -233,8 +257,20 @@ mod tests {
             ("moved.example", "a:b", r#"{"oci":{"registry":"evil.example"}}"#, Ok(("evil.example/a/b", None))),
             ("mine", "mine:b", "{}", Ok(("10.0.0.1:5000/p/q/mine/b", Some("mine")))),
             ("r.example", "a:b", r#"{"preferredProtocol":"warg"}"#, Err("by the protocol `warg`")),
-            ("r.example", "a:b", r#"{"preferredProtocol":"local"}"#, Err("by the protocol `local`")),
-            ("warg.example", "a:b", "{}", Err("by the protocol `warg`")),
+            (
+                "r.example",
+                "a:b",
+                r#"{"preferredProtocol":"local"}"#,
+                Err(
+                    "the registry `r.example` says that it is asked by the protocol `local`: this tool asks registries by `oci`",
+                ),
+            ),
+            (
+                "warg.example",
+                "a:b",
+                "{}",
+                Err("`[registry.\"warg.example\"]` in `/c/config.toml` names the protocol `warg`: this tool asks"),
+            ),
             // What the user says goes before.
             ("stays.example", "a:b", r#"{"preferredProtocol":"warg"}"#, Ok(("stays.example/a/b", Some("stays")))),
             ("r.example", "a:b", r#"{"oci":{"namespacePrefix":"../"}}"#, Err("`../a/b` is no name of a repository")),
@@ -249,9 +285,9 @@ mod tests {
             let registry: Registry = registry.parse().expect(registry);
             let name = package(name);
             let mapped = config.namespaces.contains_key(name.namespace());
-            let home = config.home(Some(&registry).filter(|_| !mapped), &name).expect("a registry");
             let metadata = Metadata::parse(said.as_bytes()).expect(said);
-            let found = home.storage(&name, &metadata);
+            let home = config.home(Some(&registry).filter(|_| !mapped), &name);
+            let found = home.and_then(|home| home.storage(&name, &metadata));
             match (&found, expected) {
                 (Ok(storage), Ok((reference, user))) => {
                     assert_eq!(storage.to_string(), reference, "{said}");
@@ -271,7 +307,6 @@ mod tests {
             ("disk.example", Some(Ok(PathBuf::from("/srv")))),
             ("nowhere.example", Some(Err(Misplaced::NoRoot("nowhere.example".parse().expect("a registry"))))),
             ("r.example", None),
-            ("warg.example", None),
         ] {
             let registry: Registry = registry.parse().expect(registry);
             let name = package("a:b");
