@@ -223,13 +223,3 @@ async fn what_was_built_last_is_noted_for_both_tools() {
     fs::write(cli.path("work/.spin"), "a file").expect("a file");
     assert_eq!(warning(&["--build"]).await, "");
 }
-
-#[tokio::test]
-async fn what_is_not_checked_is_said() {
-    let copy = "mkdir -p out; cp built out/c.wasm";
-    let cli = room(&format!("build.command = \"{copy}\"\ntargets = [\"spin-up:4\", {{ path = \"env.toml\" }}]"));
-    let run = cli.run(PUSH_BUILD).await;
-    let expected = "warning: whether components suit `env.toml`, `spin-up:4` is not checked; `spin build` does that\n";
-    assert!(run.stderr.contains(expected), "{run}");
-    assert!(!cli.run(PUSH).await.stderr.contains("warning"), "nothing is built");
-}

@@ -85,6 +85,9 @@ mod sessions;
 mod sources;
 /// Registries that refuse what they may refuse, and the checks that do not mind.
 mod strict;
+/// Environments: whether components can run where their manifest says that they should.
+#[cfg(unix)]
+mod targets;
 /// Components in text form.
 mod text;
 /// Archive layers: what is taken out of them, and what is not.

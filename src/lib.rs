@@ -67,6 +67,7 @@
 //! | what is copied of one root | 8 levels, 10 000 manifests, 64 MiB of them | the largest known have some hundred |
 //! | copies that repeat what other files of an application have | 8 GiB | a lock file of a few lines fills no disk |
 //! | download or package that a manifest names | 1 GiB | the largest component known has 40 MB, and what has no end ends |
+//! | definition of an environment | 1 MiB | real ones have 1 KiB |
 //! | what a registry says about itself | 64 KiB | real ones say 100 bytes |
 //! | component that is composed, or pushed by itself | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
 //! | lock file of an application | 64 MiB | the largest known have 100 KiB |

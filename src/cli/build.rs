@@ -1,6 +1,5 @@
 //! Running the commands that build an application's components.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -72,12 +71,6 @@ pub(super) async fn first(
 pub(super) async fn run(builds: &[ComponentBuild], voice: Voice, interrupts: &mut Interrupts) -> Result<(), Problem> {
     if builds.is_empty() {
         output::remark("warning: no component has a build command");
-    }
-    let targets: BTreeSet<String> =
-        builds.iter().flat_map(|build| &build.targets).map(|target| format!("`{}`", excerpt(target))).collect();
-    if !targets.is_empty() {
-        let targets = targets.into_iter().collect::<Vec<_>>().join(", ");
-        output::remark(&format!("warning: whether components suit {targets} is not checked; `spin build` does that"));
     }
     for build in builds {
         let failed = |end| Problem::Build(Box::new(BuildFailure { component: build.component.clone(), end }));

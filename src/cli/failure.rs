@@ -303,6 +303,10 @@ fn explain_spin(error: &spin::Error) -> (Option<String>, Exit) {
         spin::Error::TooManyLayers { .. } => {
             (Some("mount fewer `files` entries, or larger directories".to_owned()), Exit::Failed)
         }
+        spin::Error::Target(_) => {
+            let hint = "change the component, or `targets` in the manifest; without `--build` nobody is held to them";
+            (Some(hint.to_owned()), Exit::Failed)
+        }
         spin::Error::Compose(error) => (explain_discord(&error.discord).map(str::to_owned), Exit::Failed),
         _ => (None, Exit::Failed),
     }

@@ -52,20 +52,9 @@ impl Remote {
         Self { about: registry, given, ..self }
     }
 
-    /// Loads an application, by way of these.
-    ///
-    /// # Errors
-    ///
-    /// As [`spin::load_with`]; and where our own configuration file makes no sense, once something is asked for.
-    pub(super) async fn load(
-        self,
-        manifest: &Path,
-        options: &LoadOptions,
-        cache: &CacheDir,
-        ask: Ask,
-    ) -> Result<Application, Problem> {
+    /// Makes sources of these ways. Where nobody has a home there is no cache, and who has no remote sources needs none.
+    pub(super) fn sources(self, cache: &CacheDir, ask: Ask) -> Remotes {
         let remote = Arc::new(self);
-        // Who has no home, and no remote sources, needs no cache either.
         let sources = match cache.open() {
             Ok(cache) => Sources::new(cache, remote.clone()).asking(ask),
             Err(_) => Sources::none(),
@@ -74,10 +63,7 @@ impl Remote {
             Some(file) => sources.configured_by(file),
             None => sources,
         };
-        spin::load_with(manifest, options, &sources).await.map_err(|error| {
-            let misuse = remote.misuse.lock().unwrap_or_else(PoisonError::into_inner).take();
-            misuse.map_or_else(|| error.into(), Problem::from)
-        })
+        Remotes { remote, sources }
     }
 
     /// Returns the client for a host.
@@ -128,6 +114,37 @@ impl Remote {
     }
 }
 
+/// The sources of an application, by way of our own client.
+pub(super) struct Remotes {
+    remote: Arc<Remote>,
+    sources: Sources,
+}
+
+impl Remotes {
+    /// Loads an application.
+    ///
+    /// # Errors
+    ///
+    /// As [`spin::load_with`]; and where our own configuration file makes no sense, once something is asked for.
+    pub(super) async fn load(&self, manifest: &Path, options: &LoadOptions) -> Result<Application, Problem> {
+        spin::load_with(manifest, options, &self.sources).await.map_err(|error| self.blame(error))
+    }
+
+    /// Holds an application to the environments that it is meant for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Application::check_targets`]; and as [`load`](Self::load).
+    pub(super) async fn check_targets(&self, app: &Application) -> Result<(), Problem> {
+        app.check_targets(&self.sources).await.map_err(|error| self.blame(error))
+    }
+
+    fn blame(&self, error: spin::Error) -> Problem {
+        let misuse = self.remote.misuse.lock().unwrap_or_else(PoisonError::into_inner).take();
+        misuse.map_or_else(|| error.into(), Problem::from)
+    }
+}
+
 impl Fetch for Remote {
     fn download<'a>(&'a self, url: &'a Uri, offset: u64) -> Fetching<'a, Body> {
         Box::pin(async move {
@@ -163,10 +180,11 @@ impl Fetch for Remote {
         Box::pin(async move { self.repository(storage)?.tags(Listing::default()).try_collect().await })
     }
 
-    fn manifest<'a>(&'a self, storage: &'a Storage, tag: &'a Tag) -> Fetching<'a, Manifest> {
+    fn manifest<'a>(&'a self, storage: &'a Storage, id: &'a Identifier) -> Fetching<'a, Manifest> {
         Box::pin(async move {
-            self.tell(&format_args!("`{storage}:{tag}`"));
-            self.repository(storage)?.manifest(&Identifier::Tag(tag.clone())).await
+            let between = if matches!(id, Identifier::Tag(_)) { ':' } else { '@' };
+            self.tell(&format_args!("`{storage}{between}{id}`"));
+            self.repository(storage)?.manifest(id).await
         })
     }
 

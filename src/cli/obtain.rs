@@ -85,8 +85,11 @@ impl Obtain {
                 Ok(Runnable::cached(&cache, &endpoint::cached_as(location)).await?)
             }
             AppSource::Manifest(path) => {
-                let remote = Remote::new(&self.connection, context.voice);
-                let app = remote.load(path, &local.options(), &self.cache, self.ask().into()).await?;
+                let remotes = Remote::new(&self.connection, context.voice).sources(&self.cache, self.ask().into());
+                let app = remotes.load(path, &local.options()).await?;
+                if local.built {
+                    remotes.check_targets(&app).await?;
+                }
                 app.warnings().iter().for_each(|warning| context.warn(&warning.to_string()));
                 if !local.built
                     && let Some(stale) = app.stale().await

@@ -140,8 +140,16 @@ impl Push {
             Location::Layout { .. } | Location::Archive { .. } => None,
         };
         let remote = Remote::new(&sending.connection, context.voice).about(registry, sending.given.clone());
+        let remotes = remote.sources(&cache, spin::Ask::Always);
+        let app = async {
+            let app = remotes.load(&manifest, &options).await?;
+            if build {
+                remotes.check_targets(&app).await?;
+            }
+            Ok::<_, Problem>(app)
+        };
         let app = tokio::select! {
-            app = remote.load(&manifest, &options, &cache, spin::Ask::Always) => app?,
+            app = app => app?,
             () = interrupts.next() => return Err(Problem::Interrupted),
         };
         // Only now there is something to push.

@@ -11,6 +11,7 @@ use super::document::{self, Flaw, Item, Table};
 use super::error::Problem;
 use super::id::Style;
 use super::source::Source;
+use super::target::TargetRef;
 use super::variables::Variable;
 use super::warning::Notice;
 use super::{manifest_v1, manifest_v2};
@@ -23,7 +24,7 @@ pub(super) struct AppManifest {
     pub(super) description: String,
     pub(super) authors: Vec<String>,
     /// The environments that it is meant for, as they are written.
-    pub(super) targets: Vec<String>,
+    pub(super) targets: Vec<Spanned<TargetRef>>,
     /// Settings of trigger types.
     pub(super) trigger_settings: BTreeMap<String, Map<String, Value>>,
     pub(super) variables: BTreeMap<String, Spanned<Variable>>,
@@ -78,7 +79,7 @@ pub(super) struct Component {
     pub(super) sqlite_databases: Vec<String>,
     pub(super) ai_models: Vec<String>,
     /// The environments that it is meant for, where it says so itself.
-    pub(super) targets: Option<Vec<String>>,
+    pub(super) targets: Option<Vec<Spanned<TargetRef>>>,
     pub(super) build: Option<Build>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) dependencies: Dependencies,

@@ -21,8 +21,6 @@ pub struct ComponentBuild {
     pub commands: Vec<String>,
     /// The directory they are run in.
     pub directory: PathBuf,
-    /// The environments that the component is meant for: `targets` of its own, else of the application.
-    pub targets: Vec<String>,
     /// The file that they make, where it is one.
     pub(super) makes: Option<PathBuf>,
     /// Patterns of the files that it is made from, relative to the directory; empty where the manifest does not say.
@@ -82,7 +80,6 @@ pub(super) fn list(app: &AppManifest, root: &Path) -> Result<Vec<ComponentBuild>
             component: component.id.clone(),
             commands: build.command.commands(),
             directory,
-            targets: component.targets.as_ref().unwrap_or(&app.targets).clone(),
             makes,
             watch: build.watch.clone(),
         });

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
+
 use super::cached::CachedApplication;
 use super::dependency_name::PackageName;
 use super::media;
@@ -12,7 +14,7 @@ use super::unpack::{UnpackLimits, Unpacked, unpack};
 use crate::content::{Blob, Body, Open, Pushed};
 use crate::disk::{self, Lock, Mode};
 use crate::error::Error;
-use crate::model::{Descriptor, Digest, MediaType, Reference, Registry};
+use crate::model::{Descriptor, Digest, MediaType, Name, Reference, Registry};
 use crate::store::{self, Naming, SessionId, Shelf, blocking};
 
 /// Spin's cache of pulled applications, in Spin's own tree; cheap to clone.
@@ -144,6 +146,23 @@ impl Cache {
     pub(super) fn package_notes(&self, registry: &Registry, package: &PackageName) -> PathBuf {
         let directory = self.root.join(PRIVATE).join("packages").join(file_name(registry.as_str()));
         directory.join(package.namespace()).join(package.name())
+    }
+
+    /// Returns where it is noted what was obtained of a repository.
+    pub(super) fn artifact_notes(&self, registry: &Registry, name: &Name) -> PathBuf {
+        self.root.join(PRIVATE).join("artifacts").join(file_name(registry.as_str())).join(name.as_str())
+    }
+
+    /// Returns where a definition of an environment is kept that came from `url`.
+    pub(super) fn kept_definition(&self, url: &Uri) -> PathBuf {
+        let name = format!("{}.toml", Digest::of(url.to_string().as_bytes()).hex());
+        self.root.join(PRIVATE).join("environments").join(name)
+    }
+
+    /// Returns where Spin keeps the definition of an environment of its catalogue.
+    pub(super) fn spins_definition(&self, name: &str) -> PathBuf {
+        let stem = name.split('@').next().unwrap_or_default();
+        self.root.with_file_name("environments").join("envs").join(stem).join(format!("{name}.toml"))
     }
 
     /// Returns the shelf of files.

@@ -7,7 +7,6 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::compose::ComposeError;
-#[cfg(not(feature = "compose"))]
 use super::compose::Discord;
 #[cfg(feature = "compose")]
 use super::compose::{Dependency, Middleware, chain, compose};
@@ -28,9 +27,7 @@ pub(super) async fn composed(app: &Application) -> Result<Application, Error> {
 fn composed_now(mut app: Application) -> Result<Application, Error> {
     for (component, locked) in app.components.iter_mut().zip(&mut app.lock.components) {
         if !component.dependencies.is_empty() || !component.middleware.is_empty() {
-            let content = Content::read(component)?;
-            component.made =
-                Some(content.composed(component, locked).map_err(|error| placed(component, error))?.into());
+            component.made = Some(whole(component, locked)?);
             component.dependencies.clear();
             component.middleware.clear();
         }
@@ -38,6 +35,21 @@ fn composed_now(mut app: Application) -> Result<Application, Error> {
         locked.trigger_dependencies.clear();
     }
     Ok(app)
+}
+
+/// Returns a component as it is published: composed, where there is anything to compose. Blocks.
+pub(super) fn whole(component: &LocalComponent, locked: &LockedComponent) -> Result<Bytes, Error> {
+    if component.dependencies.is_empty() && component.middleware.is_empty() {
+        return read(&component.wasm, component.made.as_ref());
+    }
+    let composed = Content::read(component)?.composed(component, locked);
+    Ok(composed.map_err(|error| placed(component, error))?.into())
+}
+
+/// Blames a component for what is wrong with it by itself.
+#[cfg(feature = "compose")]
+pub(super) fn blame(component: &LocalComponent, discord: Discord) -> Error {
+    placed(component, discord.of(&component.id, None)).into()
 }
 
 /// What a component is made of, in memory.
@@ -105,7 +117,7 @@ fn file_name(layer: &LocalDependency) -> &str {
 }
 
 /// Reads a file of a component, which is in memory already where it was assembled.
-fn read(path: &Path, made: Option<&Bytes>) -> Result<Bytes, Error> {
+pub(super) fn read(path: &Path, made: Option<&Bytes>) -> Result<Bytes, Error> {
     if let Some(made) = made {
         return Ok(made.clone());
     }

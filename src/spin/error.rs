@@ -34,6 +34,9 @@ pub enum Error {
     /// What a component is made of could not be obtained.
     #[error(transparent)]
     Source(#[from] Box<super::sources::Unobtained>),
+    /// It cannot run in an environment that the manifest names.
+    #[error(transparent)]
+    Target(#[from] Box<super::environment::TargetError>),
     /// It cannot be run.
     #[error(transparent)]
     Unrunnable(#[from] super::prepare::Unrunnable),
@@ -125,6 +128,14 @@ pub struct Place {
     pub file: PathBuf,
     /// Where in it.
     pub at: Position,
+}
+
+impl Place {
+    /// Says that something is wrong there.
+    #[cfg(feature = "compose")]
+    pub(super) fn fault(&self, problem: Problem) -> Fault {
+        Fault { file: self.file.clone(), at: Some(self.at), line: None, problem }
+    }
 }
 
 impl fmt::Display for Place {

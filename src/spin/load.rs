@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{self, Path, PathBuf};
 
 use bytes::Bytes;
+use serde_spanned::Spanned;
 
 use super::app_manifest::{AppManifest, Component};
 use super::build::{self, ComponentBuild};
@@ -18,7 +19,8 @@ use super::lock_file::{ContentPath, ContentRef, LockedApp};
 use super::mounts::{self, MountedFile, Outside};
 use super::normalise::normalise;
 use super::origin::{self, Origin};
-use super::sources::{Obtained, Order, Sources};
+use super::sources::{Obtained, Order, Sources, Wanter};
+use super::target::{Target, TargetRef};
 use super::warning::Warning;
 use super::wasm::{self, Owner, WasmKind};
 
@@ -52,6 +54,9 @@ pub struct Application {
     pub(super) components: Vec<LocalComponent>,
     pub(super) warnings: Vec<Warning>,
     pub(super) builds: Vec<ComponentBuild>,
+    /// The environments that each component is meant for: its own `targets`, else those of the application.
+    #[cfg_attr(not(feature = "compose"), allow(dead_code, reason = "nothing is held to them"))]
+    pub(super) targets: Vec<Vec<Target>>,
     /// The components that see files, even where nothing matches what their manifest says.
     pub(super) mounting: BTreeSet<String>,
 }
@@ -253,9 +258,12 @@ impl Draft {
                 }
                 Origin::Elsewhere(wanted, span) => (wanted, span),
             };
-            let (component, dependency) = (owner.component.to_owned(), owner.dependency.map(str::to_owned));
-            let at = text.position(span.start);
-            orders.push(Order { file: text.file.clone(), at, component, dependency, wanted });
+            let component = owner.component.to_owned();
+            let wanter = match owner.dependency {
+                Some(dependency) => Wanter::Dependency { dependency: dependency.to_owned(), component },
+                None => Wanter::Component(component),
+            };
+            orders.push(Order { file: text.file.clone(), at: text.position(span.start), wanter, wanted });
             gaps.push(gap);
             Ok((PathBuf::new(), WasmKind::Component, None))
         };
@@ -295,9 +303,15 @@ impl Draft {
             locked.files = local.files.iter().map(|file| ContentPath::new(ContentRef::default(), &file.path)).collect();
         }
         let builds = build::list(&app, &root).map_err(|flaw| text.blame(flaw))?;
+        let target = |target: &Spanned<TargetRef>| Target {
+            reference: target.get_ref().clone(),
+            place: Place { file: text.file.clone(), at: text.position(target.span().start) },
+        };
+        let targets = app.components.iter().map(|component| component.targets.as_ref().unwrap_or(&app.targets));
+        let targets = targets.map(|targets| targets.iter().map(target).collect()).collect();
         let mounting = app.components.iter().filter(|component| !component.files.is_empty());
         let mounting = mounting.map(|component| component.id.clone()).collect();
-        Ok(Self { app: Application { manifest, lock, components, warnings, builds, mounting }, orders, gaps })
+        Ok(Self { app: Application { manifest, lock, components, warnings, builds, targets, mounting }, orders, gaps })
     }
 
     /// Fills in what was obtained.
@@ -305,9 +319,13 @@ impl Draft {
         let Self { mut app, orders, gaps } = self;
         for (order, gap) in orders.iter().zip(gaps) {
             let found = obtained.get(&order.wanted).expect("what was ordered was obtained, or there was an error");
-            let owner = Owner { component: &order.component, dependency: order.dependency.as_deref(), build: None };
-            let (of_kind, of_text) = wasm::inspect(owner, found)?;
             let component = &mut app.components[gap.component];
+            let dependency = match &order.wanter {
+                Wanter::Dependency { dependency, .. } => Some(dependency.as_str()),
+                Wanter::Component(_) | Wanter::Target(_) => None,
+            };
+            let owner = Owner { component: &component.id, dependency, build: None };
+            let (of_kind, of_text) = wasm::inspect(owner, found)?;
             let (wasm, kind, made) = match gap.part {
                 Part::Itself => (&mut component.wasm, &mut component.kind, &mut component.made),
                 Part::Dependency(index) => component.dependencies[index].slots(),
@@ -345,7 +363,7 @@ fn open(path: &Path) -> Result<(PathBuf, Text), Error> {
 }
 
 /// Returns the directory that paths in a manifest are relative to.
-fn parent(manifest: &Path) -> &Path {
+pub(super) fn parent(manifest: &Path) -> &Path {
     manifest.parent().unwrap_or(manifest)
 }
 

@@ -12,6 +12,7 @@ use super::document::{Dates, Flaw, Item, Table};
 use super::error::Problem;
 use super::id::Style;
 use super::source::Source;
+use super::target;
 
 /// Parses the top table of a manifest.
 pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
@@ -21,7 +22,7 @@ pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
     let name = app.need("name")?.text()?.into_inner();
     let (version, description) = (app.text("version")?, app.text("description")?);
     let authors = plain(app.texts("authors")?);
-    let targets = self::targets(&mut app)?.unwrap_or_default();
+    let targets = target::list(&mut app)?.unwrap_or_default();
     tools(&mut app)?;
     let mut trigger_settings = BTreeMap::new();
     for (kind, item) in app.table("trigger")? {
@@ -112,7 +113,7 @@ impl Component {
         ])?;
         let source = Source::parse(table.need("source")?)?;
         let variables = values(&mut table, "variables")?;
-        let targets = targets(&mut table)?;
+        let targets = target::list(&mut table)?;
         tools(&mut table)?;
         let inherit = table.take("dependencies_inherit_configuration");
         let dependencies_inherit = inherit.map(|flag| Ok(Spanned::new(flag.span(), flag.boolean()?))).transpose()?;
@@ -159,29 +160,6 @@ impl Profile {
             dependencies: dependency::of_component(&mut table)?,
         })
     }
-}
-
-/// Takes `targets` out: names, URLs and paths. They leave no trace in an artifact.
-fn targets(table: &mut Table<'_>) -> Result<Option<Vec<String>>, Flaw> {
-    let Some(item) = table.take("targets") else { return Ok(None) };
-    item.array()?.into_iter().map(target).collect::<Result<_, _>>().map(Some)
-}
-
-fn target(item: Item<'_>) -> Result<String, Flaw> {
-    if item.is_text() {
-        return item.text().map(Spanned::into_inner);
-    }
-    if !item.is_table() {
-        return Err(item.wrong("a name, `{ url }` or `{ path }`"));
-    }
-    let mut target = item.table()?;
-    let key = if target.has("path") { "path" } else { "url" };
-    if key == "path" {
-        target.only(&["path"])?;
-    } else {
-        target.only(&["url", "path"])?;
-    }
-    target.need(key)?.text().map(Spanned::into_inner)
 }
 
 /// Checks `tool`, which belongs to other programs.

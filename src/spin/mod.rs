@@ -19,6 +19,7 @@ mod dependency;
 mod dependency_name;
 mod direct;
 pub(crate) mod document;
+mod environment;
 mod error;
 mod file_url;
 #[cfg(feature = "fuzzing")]
@@ -48,6 +49,7 @@ mod runnable;
 mod source;
 mod sources;
 mod split;
+mod target;
 mod unpack;
 mod variables;
 mod warning;
@@ -61,6 +63,7 @@ pub use cache_care::Verified;
 pub use cached::{CachedApplication, Document};
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
+pub use environment::{Lack, TargetError, Unfit};
 pub use error::{Error, Fault, Found, Host, Mount, Place, Position, Problem, Wasm};
 pub use last_build::{OtherBuild, note_build};
 pub use load::{
@@ -80,7 +83,7 @@ pub use prepare::{Prepared, Unrunnable};
 pub use runnable::Runnable;
 pub use sources::{
     Access, Ask, Differing, Fetch, Fetching, Login, MAX_REGISTRY_METADATA, Misplaced, PackageConfig, REGISTRY_METADATA,
-    Sources, Storage, Unobtained, Wanted, Why,
+    Sources, Storage, Unobtained, Wanted, Wanter, Why,
 };
 pub use unpack::UnpackLimits;
 pub use warning::{Notice, Warning};

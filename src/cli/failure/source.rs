@@ -15,6 +15,7 @@ pub(super) fn explain(unobtained: &Unobtained) -> (Option<String>, Exit) {
             Exit::Integrity,
         ),
         Why::TooLarge => ("correct the source in the manifest", Exit::Failed),
+        Why::TooLong | Why::NoDefinition => ("correct the `url` among `targets` in the manifest", Exit::Failed),
         Why::Misplaced(Misplaced::NoRegistry(_)) => (
             "say `registry` beside `package`, or `default_registry` in `wasm-pkg/config.toml` of the configuration directory",
             Exit::Failed,
@@ -41,6 +42,11 @@ fn explain_moving(unobtained: &Unobtained, error: &Error) -> (Option<String>, Ex
         return explain_transfer(error, &Invocation::Pull(Location::Registry(reference)));
     }
     match error {
+        Error::NotFound(_) if matches!(unobtained.wanted, Wanted::Environment { .. }) => {
+            let hint = "the names of environments are listed at https://github.com/spinframework/spin-environments; \
+                        `{ url }` and `{ path }` name definitions elsewhere";
+            (Some(hint.to_owned()), Exit::NotFound)
+        }
         Error::NotFound(_) => (Some("check the `url`".to_owned()), Exit::NotFound),
         Error::Refused(refused) if matches!(refused.status.as_u16(), 401 | 403) => {
             let hint = "downloads are made without credentials; download it by yourself, and give its path";
@@ -53,7 +59,11 @@ fn explain_moving(unobtained: &Unobtained, error: &Error) -> (Option<String>, Ex
             (Some("try again: what has arrived is kept".to_owned()), Exit::Unreachable)
         }
         Error::Unreachable(failure) if failure.kind == UnreachableKind::Connect => {
-            let what = if matches!(unobtained.wanted, Wanted::Url { .. }) { "the `url`" } else { "the `registry`" };
+            let what = match unobtained.wanted {
+                Wanted::Url { .. } | Wanted::Document { .. } => "the `url`",
+                Wanted::Environment { .. } => "the name",
+                _ => "the `registry`",
+            };
             (Some(format!("check {what}, the network, and the proxy settings if there are any")), Exit::Unreachable)
         }
         Error::Refused(_) | Error::Protocol(_) => (None, Exit::Failed),

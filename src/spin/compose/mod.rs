@@ -37,12 +37,16 @@ mod scan;
 mod stack;
 #[cfg(feature = "compose")]
 mod surface;
+#[cfg(feature = "compose")]
+mod world;
 
 pub use error::{ComposeError, Discord};
 #[cfg(feature = "compose")]
 pub use graph::{Dependency, Middleware, chain, compose};
 #[cfg(feature = "compose")]
 pub(super) use surface::Surface;
+#[cfg(feature = "compose")]
+pub(super) use world::{Candidate, Misfit, wit_of_directory};
 
 /// What the thread is called on which components are read. The parsers of the component model panic on some that are
 /// valid and strange; that becomes an error, and a program that prints panics may leave those of this thread out.

@@ -8,7 +8,7 @@ use http::Uri;
 use super::{Access, Storage};
 use crate::content::{Blob, Body};
 use crate::error::Error;
-use crate::model::{Descriptor, Manifest, Registry, Tag};
+use crate::model::{Descriptor, Identifier, Manifest, Registry, Tag};
 
 /// What the methods of [`Fetch`] return.
 pub type Fetching<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -42,12 +42,12 @@ pub trait Fetch: Send + Sync {
     /// [`Error::NotFound`] where there is no such repository; whatever keeps the registry from answering.
     fn tags<'a>(&'a self, storage: &'a Storage) -> Fetching<'a, Vec<Tag>>;
 
-    /// Gets the manifest of a tag.
+    /// Gets the manifest of a tag or a digest.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none; whatever keeps the registry from answering.
-    fn manifest<'a>(&'a self, storage: &'a Storage, tag: &'a Tag) -> Fetching<'a, Manifest>;
+    fn manifest<'a>(&'a self, storage: &'a Storage, id: &'a Identifier) -> Fetching<'a, Manifest>;
 
     /// Makes a handle for a blob of a repository. Nothing is asked before it is opened.
     ///

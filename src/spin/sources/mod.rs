@@ -5,6 +5,7 @@
 //! share and from what a registry says about itself; which version is taken, from its tags.
 
 mod config;
+mod definition;
 mod fetch;
 mod metadata;
 mod notes;
@@ -17,10 +18,12 @@ mod version;
 mod wanted;
 
 pub use config::{Access, Login, PackageConfig};
+#[cfg(feature = "compose")]
+pub(super) use definition::MAX_DEFINITION;
 pub use fetch::{Fetch, Fetching, MAX_REGISTRY_METADATA, REGISTRY_METADATA};
 pub(super) use metadata::Metadata;
 pub use obtain::{Ask, Sources};
 pub(super) use obtain::{Obtained, Order};
 pub use place::{Misplaced, Storage};
-pub use unobtained::{Differing, Unobtained, Why};
+pub use unobtained::{Differing, Unobtained, Wanter, Why};
 pub use wanted::Wanted;

@@ -1,4 +1,4 @@
-//! Which content the versions of a package have, as far as they were obtained before.
+//! Which content the versions of a package, or the tags of a repository, have, as far as they were obtained before.
 
 use std::fs;
 use std::io;
@@ -9,13 +9,15 @@ use semver::Version;
 use super::super::cache::Cache;
 use super::super::dependency_name::PackageName;
 use super::super::media;
+use super::Storage;
 use crate::disk::{self, Mode};
 use crate::error::Error;
 use crate::model::{Descriptor, Registry};
 use crate::store::blocking;
 
-/// The notes about one package of one registry: a file for each version, in the cache's private folder. What was
-/// published as a version stays that (semver 2.0.0, item 3), so a note never has to be asked about again.
+/// The notes about one package, or one repository, of one registry: a file for each version or tag, in the cache's private
+/// folder. What was published as a version stays that (semver 2.0.0, item 3), so such a note never has to be asked about
+/// again; tags are another matter.
 #[derive(Clone, Debug)]
 pub(super) struct Notes(PathBuf);
 
@@ -25,15 +27,20 @@ impl Notes {
         Self(cache.package_notes(registry, package))
     }
 
-    /// Reads what a version is; `None` where nobody knows.
-    pub(super) async fn read(&self, version: &Version) -> Result<Option<Descriptor>, Error> {
+    /// Finds the notes about a repository.
+    pub(super) fn of_repository(cache: &Cache, storage: &Storage) -> Self {
+        Self(cache.artifact_notes(&storage.registry, &storage.name))
+    }
+
+    /// Reads what a version or a tag is; `None` where nobody knows.
+    pub(super) async fn read(&self, version: &str) -> Result<Option<Descriptor>, Error> {
         let path = self.path(version);
         let bytes = blocking(move || disk::read_small(&path, MAX_NOTE)).await?;
         Ok(bytes.and_then(|bytes| parse(&bytes)))
     }
 
-    /// Notes what a version is.
-    pub(super) async fn write(&self, version: &Version, content: &Descriptor) -> Result<(), Error> {
+    /// Notes what a version or a tag is.
+    pub(super) async fn write(&self, version: &str, content: &Descriptor) -> Result<(), Error> {
         let (path, text) = (self.path(version), format!("{} {}\n", content.digest, content.size));
         blocking(move || disk::replace(&path, text.as_bytes(), Mode::Shared)).await
     }
@@ -54,8 +61,8 @@ impl Notes {
         .await
     }
 
-    fn path(&self, version: &Version) -> PathBuf {
-        self.0.join(version.to_string())
+    fn path(&self, version: &str) -> PathBuf {
+        self.0.join(version)
     }
 }
 

@@ -21,10 +21,10 @@ use super::config::PackageConfig;
 use super::metadata::Metadata;
 use super::notes::Notes;
 use super::place::Home;
-use super::{Differing, Fetch, Storage, Unobtained, Wanted, Why, version};
+use super::{Access, Differing, Fetch, Storage, Unobtained, Wanted, Wanter, Why, version};
 use crate::content::{Blob, Body, Open};
 use crate::error::{Actual, Error};
-use crate::model::{Descriptor, Digest, Manifest, Registry, Tag};
+use crate::model::{Descriptor, Digest, Identifier, Manifest, Reference, Registry, Tag};
 use crate::store::{Ingest, SessionId};
 
 /// Where WebAssembly comes from that is no file of the application; cheap to clone.
@@ -35,11 +35,11 @@ use crate::store::{Ingest, SessionId};
 pub struct Sources(Option<Arc<Ways>>);
 
 #[derive(Clone)]
-struct Ways {
-    cache: Cache,
-    fetch: Arc<dyn Fetch>,
+pub(super) struct Ways {
+    pub(super) cache: Cache,
+    pub(super) fetch: Arc<dyn Fetch>,
     config: Option<PathBuf>,
-    ask: Ask,
+    pub(super) ask: Ask,
 }
 
 /// When others are asked for what may be in the cache.
@@ -139,13 +139,12 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// Something that a component is made of, and where the manifest says so.
+/// Something that a component is made of, or held to, and where the manifest says so.
 #[derive(Clone, Debug)]
 pub(in crate::spin) struct Order {
     pub(in crate::spin) file: PathBuf,
     pub(in crate::spin) at: Position,
-    pub(in crate::spin) component: String,
-    pub(in crate::spin) dependency: Option<String>,
+    pub(in crate::spin) wanter: Wanter,
     pub(in crate::spin) wanted: Wanted,
 }
 
@@ -154,8 +153,8 @@ pub(in crate::spin) type Obtained = HashMap<Wanted, PathBuf>;
 
 impl Order {
     fn failed(&self, storage: Option<Storage>, why: Why) -> error::Error {
-        let Self { file, at, component, dependency, wanted } = self.clone();
-        Box::new(Unobtained { file, at, component, dependency, wanted, storage, why }).into()
+        let Self { file, at, wanter, wanted } = self.clone();
+        Box::new(Unobtained { file, at, wanter, wanted, storage, why }).into()
     }
 }
 
@@ -166,7 +165,7 @@ enum Found {
     /// At this URL.
     Url(Uri, Digest),
     /// In a registry; the note is to be made once it is here.
-    Blob(Box<(Blob, Notes, Version)>),
+    Blob(Box<(Blob, Notes, String)>),
 }
 
 impl Ways {
@@ -206,6 +205,8 @@ impl Ways {
                     None => self.find_package(&home, package, version, said, storage).await,
                 }
             }
+            Wanted::Artifact { reference } => self.find_artifact(reference, storage).await,
+            Wanted::Environment { .. } | Wanted::Document { .. } => Ok(self.definition(wanted).await?.map(Found::Here)),
         }
     }
 
@@ -238,14 +239,37 @@ impl Ways {
         if let Some(path) = self.noted_version(&notes, &version).await? {
             return Ok(Some(Found::Here(path)));
         }
-        let content = package_of(storage, &version, &self.manifest(storage, &version).await?)?;
-        if content.size > MAX_SOURCE {
-            return Err(Why::TooLarge);
-        }
+        let manifest = self.manifest(storage, &version).await?;
+        let content = package_of(format_args!("{storage}:{version}"), &manifest)?;
         // It has been pushed under several media types; here it is what it is wanted for.
         let blob = self.fetch.blob(storage, &content).await?;
         let content = Descriptor::new(media::WASM, content.digest, content.size);
-        Ok(Some(Found::Blob(Box::new((Blob::new(content, Same(blob)), notes, version)))))
+        Ok(Some(Found::Blob(Box::new((Blob::new(content, Same(blob)), notes, version.to_string())))))
+    }
+
+    /// Finds what is published by itself: what a tag means is asked every time, unless that may not be.
+    async fn find_artifact(&self, reference: &Reference, storage: &mut Option<Storage>) -> Result<Option<Found>, Why> {
+        let (registry, name) = (reference.registry().clone(), reference.name().clone());
+        let storage = &*storage.insert(Storage { registry, name, access: Access::default() });
+        let notes = Notes::of_repository(&self.cache, storage);
+        let id = reference.identifier();
+        let note = match &id {
+            Identifier::Tag(tag) => tag.to_string(),
+            Identifier::Digest(digest) => digest.hex(),
+        };
+        if (self.ask != Ask::Always || matches!(id, Identifier::Digest(_)))
+            && let Some(path) = self.noted_content(&notes, &note).await?
+        {
+            return Ok(Some(Found::Here(path)));
+        }
+        if self.ask == Ask::Never {
+            return Ok(None);
+        }
+        let manifest = self.fetch.manifest(storage, &id).await?;
+        let content = package_of(reference, &manifest)?;
+        let blob = self.fetch.blob(storage, &content).await?;
+        let content = Descriptor::new(media::WASM, content.digest, content.size);
+        Ok(Some(Found::Blob(Box::new((Blob::new(content, Same(blob)), notes, note)))))
     }
 
     /// Finds what was obtained before, as far as that settles the matter.
@@ -273,7 +297,11 @@ impl Ways {
     }
 
     async fn noted_version(&self, notes: &Notes, version: &Version) -> Result<Option<PathBuf>, Why> {
-        match notes.read(version).await? {
+        self.noted_content(notes, &version.to_string()).await
+    }
+
+    async fn noted_content(&self, notes: &Notes, name: &str) -> Result<Option<PathBuf>, Why> {
+        match notes.read(name).await? {
             Some(content) => Ok(self.cache.verified_wasm(&content.digest).await?),
             None => Ok(None),
         }
@@ -299,7 +327,7 @@ impl Ways {
     /// Gets the manifest of a version. Where there is none, says which versions there are.
     async fn manifest(&self, storage: &Storage, version: &Version) -> Result<Manifest, Why> {
         let tag: Tag = version.to_string().parse().map_err(Error::from)?;
-        match self.fetch.manifest(storage, &tag).await {
+        match self.fetch.manifest(storage, &Identifier::Tag(tag)).await {
             Err(error) if error.is_not_found() => match self.fetch.tags(storage).await {
                 Ok(tags) => Err(no_version(storage, version::of_tags(&tags))),
                 Err(_) => Err(error.into()),
@@ -313,9 +341,9 @@ impl Ways {
             Found::Here(path) => Ok(path),
             Found::Url(url, digest) => self.download(&url, &digest).await,
             Found::Blob(it) => {
-                let (blob, notes, version) = *it;
+                let (blob, notes, name) = *it;
                 self.cache.put(&blob).await?;
-                notes.write(&version, blob.descriptor()).await?;
+                notes.write(&name, blob.descriptor()).await?;
                 Ok(self.cache.wasm(&blob.descriptor().digest).await?)
             }
         }
@@ -390,10 +418,11 @@ fn no_version(place: impl ToString, mut known: Vec<Version>) -> Why {
 }
 
 /// Returns the content of a package: the first layer of its manifest, as other tools take it.
-fn package_of(storage: &Storage, version: &Version, manifest: &Manifest) -> Result<Descriptor, Why> {
-    let no_package = |found| Why::NoPackage { place: format!("{storage}:{version}"), found };
+fn package_of(place: impl fmt::Display, manifest: &Manifest) -> Result<Descriptor, Why> {
+    let no_package = |found| Why::NoPackage { place: place.to_string(), found };
     let image = manifest.image().ok_or_else(|| no_package("it is an index"))?;
-    image.layers.first().cloned().ok_or_else(|| no_package("it has no layers"))
+    let content = image.layers.first().cloned().ok_or_else(|| no_package("it has no layers"))?;
+    if content.size > MAX_SOURCE { Err(Why::TooLarge) } else { Ok(content) }
 }
 
 /// Finds a package in a directory: `NAMESPACE/NAME/VERSION.wasm`.

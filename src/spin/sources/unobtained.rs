@@ -18,16 +18,43 @@ pub struct Unobtained {
     pub file: PathBuf,
     /// The place in it.
     pub at: Position,
-    /// The component.
-    pub component: String,
-    /// The dependency of it that is concerned; none where it is the component itself.
-    pub dependency: Option<String>,
+    /// What wants it.
+    pub wanter: Wanter,
     /// What is wanted.
     pub wanted: Wanted,
     /// The repository of a package, as far as that is known.
     pub storage: Option<Storage>,
     /// Why it cannot be had.
     pub why: Why,
+}
+
+/// What is made of something that has to be obtained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wanter {
+    /// A component.
+    Component(String),
+    /// A dependency of a component.
+    Dependency {
+        /// What the manifest calls it.
+        dependency: String,
+        /// The component.
+        component: String,
+    },
+    /// An entry of `targets`.
+    Target(String),
+}
+
+impl fmt::Display for Wanter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component(component) => write!(f, "the component `{}`", excerpt(component)),
+            Self::Dependency { dependency, component } => {
+                write!(f, "the dependency `{}` of the component `{}`", excerpt(dependency), excerpt(component))
+            }
+            Self::Target(target) => write!(f, "the target `{}`", excerpt(target)),
+        }
+    }
 }
 
 /// Why something could not be obtained.
@@ -49,6 +76,12 @@ pub enum Why {
     /// It has no end, or is none of what components are.
     #[error("it is larger than {} MiB, and no component is", MAX_SOURCE >> 20)]
     TooLarge,
+    /// It is too long for a definition of an environment.
+    #[error("it is longer than 1 MiB, and no definition of an environment is")]
+    TooLong,
+    /// What came is no TOML.
+    #[error("what is there is no definition of an environment")]
+    NoDefinition,
     /// Nobody knows where it is.
     #[error(transparent)]
     Misplaced(#[from] Misplaced),
@@ -88,14 +121,13 @@ pub struct Differing {
 
 impl fmt::Display for Unobtained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file.display(), self.at)?;
-        if let Some(dependency) = &self.dependency {
-            write!(f, "the dependency `{}` of ", excerpt(dependency))?;
-        }
-        write!(f, "the component `{}` wants {}: ", excerpt(&self.component), self.wanted)?;
+        write!(f, "{}:{}: {} wants {}: ", self.file.display(), self.at, self.wanter, self.wanted)?;
         match (&self.wanted, &self.why) {
             // Not every server is a registry.
-            (Wanted::Url { .. }, Why::Transfer(Error::Refused(refused))) => {
+            (
+                Wanted::Url { .. } | Wanted::Document { .. } | Wanted::Environment { .. },
+                Why::Transfer(Error::Refused(refused)),
+            ) => {
                 write!(f, "the server answered {} ({})", refused.status, refused.request)
             }
             (_, why) => why.fmt(f),
@@ -143,8 +175,7 @@ mod tests {
         let mut unobtained = Unobtained {
             file: "spin.toml".into(),
             at: Position { line: 3, column: 10 },
-            component: "site".to_owned(),
-            dependency: Some("a:b/c".to_owned()),
+            wanter: Wanter::Dependency { dependency: "a:b/c".to_owned(), component: "site".to_owned() },
             wanted: url("https://x.example/a.wasm?token=secret"),
             storage: None,
             why,
@@ -153,7 +184,7 @@ mod tests {
                         `https://x.example/a.wasm?token=…`: it is not in the cache, and neither is the package `a:b` \
                         `^1.2` of `r.example`";
         assert_eq!(unobtained.to_string(), expected);
-        unobtained.dependency = None;
+        unobtained.wanter = Wanter::Component("site".to_owned());
         for (known, expected) in [
             (0, "`r/a` has no such version: it has none at all"),
             (2, "`r/a` has no such version; it has `0.0.0`, `1.0.0`"),
