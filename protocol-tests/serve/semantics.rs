@@ -50,6 +50,36 @@ async fn referrers(served: &Served, subject: &Digest) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn who_knows_a_manifest_is_told_that_it_is_the_same() {
+    let root = temporary();
+    let served = Served::over(root.path()).await;
+    let text = image("first", "");
+    put(&served, "/v2/app/manifests/v1", IMAGE, &text).await;
+    let digest = Digest::of(text.as_bytes());
+    let other = Digest::of(b"other");
+    for (known, status) in [
+        (format!("\"{digest}\""), 304),
+        (digest.to_string(), 304),
+        (format!("W/\"x\", W/\"{digest}\""), 304),
+        (format!("\"{other}\""), 200),
+        ("*".to_owned(), 200),
+        (String::new(), 200),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let headers = [("if-none-match", known.as_str())];
+            let answer = served.send(method, "/v2/app/manifests/v1", &headers, Body::empty()).await;
+            assert_eq!(answer.status, status, "{method} {known}");
+            assert_eq!(answer.header("etag"), format!("\"{digest}\""));
+            assert_eq!(answer.header("docker-content-digest"), digest.to_string());
+            let has_body = status == 200 && method == "GET";
+            assert_eq!(answer.body, if has_body { text.as_bytes() } else { b"" }, "{method} {known}");
+        }
+    }
+    let answer = served.send("GET", "/v2/app/manifests/v2", &[("if-none-match", "\"x\"")], Body::empty()).await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
 async fn the_algorithm_may_be_said_at_the_start() {
     let root = temporary();
     let served = Served::over(root.path()).await;

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LOCATION};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
@@ -24,16 +24,18 @@ pub enum References {
 }
 
 /// Answers end-3: the exact bytes that were pushed, under the media type that they were pushed with, whatever `Accept`
-/// says; there are no others to choose from.
+/// says; there are no others to choose from. Who knows them already gets a 304 (RFC 9110, section 13.1.2).
 pub(super) async fn read(
     repository: &Repository,
     identifier: &Identifier,
-    method: &Method,
+    parts: &Parts,
 ) -> Result<Response<Body>, Refusal> {
     let descriptor = resolve(repository, identifier).await?;
-    if *method == Method::HEAD {
+    let is_known = knows(&parts.headers, &descriptor.digest);
+    if parts.method == Method::HEAD || is_known {
         // Whoever asks whether it is there may be about to build on it.
         return match repository.keep(&descriptor).await? {
+            true if is_known => Ok(unmodified(&descriptor)),
             true => Ok(found(&descriptor, Body::empty())),
             false => Err(unknown(identifier)),
         };
@@ -149,8 +151,23 @@ fn found(descriptor: &Descriptor, body: Body) -> Response<Body> {
         (CONTENT_LENGTH, value(descriptor.size)),
         (CONTENT_TYPE, value(&descriptor.media_type)),
         (DOCKER_CONTENT_DIGEST, value(descriptor.digest)),
+        (ETAG, value(format_args!("\"{}\"", descriptor.digest))),
     ]);
     response
+}
+
+fn unmodified(descriptor: &Descriptor) -> Response<Body> {
+    let mut response = found(descriptor, Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response
+}
+
+/// Says whether a digest is among the entity tags that a request knows.
+fn knows(headers: &HeaderMap, digest: &Digest) -> bool {
+    let texts = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').parse().as_ref() == Ok(digest);
+    texts.flat_map(|text| text.split(',')).any(known)
 }
 
 fn absent(error: Error, identifier: &Identifier) -> Refusal {

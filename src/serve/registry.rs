@@ -236,7 +236,7 @@ impl Registry {
                 cancelled
             }
             Route::Manifest { name, identifier } => {
-                manifests::read(&self.existing(&name).await?, &identifier, &parts.method).await
+                manifests::read(&self.existing(&name).await?, &identifier, parts).await
             }
             Route::PutManifest { name, identifier, tags } => {
                 let manifest = manifests::receive(&identifier, parts, body).await?;
