@@ -181,7 +181,7 @@ async fn what_is_pushed_can_be_pulled_and_prepared() {
     let digest = push(&cli, file.to_str().expect("a path"), &target, &[]).await;
     let before = registry.wire().lines().len();
     assert_eq!(push(&cli, file.to_str().expect("a path"), &target, &[]).await, digest);
-    assert_eq!(registry.wire().lines()[before..], ["HEAD /v2/acme/greeter/manifests/v1 200"]);
+    assert_eq!(registry.wire().lines()[before..], ["GET /v2/acme/greeter/manifests/v1 304"]);
 
     pull(&cli, &target, &[]).await;
     let work = cli.path("tmp/work");

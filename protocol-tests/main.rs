@@ -15,6 +15,8 @@ mod anonymous;
 mod auth;
 /// Downloads: what breaks, lies or is something else, blob by blob.
 mod download;
+/// What is not asked and not sent, and what becomes of it where that was wrong.
+mod frugal;
 /// Credential helpers, good and bad.
 #[cfg(unix)]
 mod helpers;

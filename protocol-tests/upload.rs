@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use spinreg::Error;
-use spinreg::content::{Blob, Pushed, Source as _, Target as _};
+use spinreg::content::{Blob, Pushed, Source as _, Tagged, Target as _};
 use spinreg::model::{Algorithm, Descriptor, Digest, Identifier, MediaType};
 use spinreg::registry::{Mounts, Repository, Uploads};
 
@@ -428,8 +428,9 @@ async fn r3_what_is_forbidden_to_know_counts_as_absent_for_a_push() {
         .start()
         .await;
     let repository = anonymous(script.address());
-    assert_eq!(repository.tagged(&"v1".parse().expect("a tag")).await.expect("no error"), None);
     let descriptor = Descriptor::of(MediaType::IMAGE_MANIFEST, b"{}");
+    let tagged = repository.tagged(&"v1".parse().expect("a tag"), &descriptor).await.expect("no error");
+    assert!(matches!(tagged, Tagged::Unknown), "{tagged:?}");
     assert!(!repository.exists(&descriptor).await.expect("no error"));
     let error = repository.manifest(&Identifier::Digest(descriptor.digest)).await.expect_err("a pull says why");
     assert!(error.is_denied(), "{error}");

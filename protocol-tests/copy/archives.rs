@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use spinreg::Error;
-use spinreg::content::{Blob, Source as _, Target as _};
+use spinreg::content::{Blob, Source as _, Tagged, Target as _};
 use spinreg::model::{Digest, Identifier, Manifest, MediaType, Tag};
 use spinreg::store::Archive;
 use tokio::sync::Notify;
@@ -208,7 +208,8 @@ async fn what_is_pushed_is_fetched() {
     archive.finish().await.expect("a writable directory");
 
     for archive in [archive, Archive::open(&path).await.expect("an archive")] {
-        assert_eq!(archive.tagged(&tag).await.expect("an answer"), Some(manifest.digest()));
+        let tagged = archive.tagged(&tag, manifest.descriptor()).await;
+        assert!(matches!(tagged, Ok(Tagged::Wanted)), "{tagged:?}");
         let found = archive.manifest(&Identifier::Tag(tag.clone())).await.expect("it is there");
         assert_eq!(found.bytes(), manifest.bytes());
         let found = archive.manifest(&Identifier::Digest(manifest.digest())).await.expect("it is there");

@@ -82,7 +82,7 @@ async fn no_header_goes_to_the_other() {
         .start()
         .await;
     let target = Script::new()
-        .on_each("HEAD /v2/app/manifests/v1", [asks(), Reply::status(404)])
+        .on_each("GET /v2/app/manifests/v1", [asks(), Reply::status(404)])
         .on("HEAD /v2/app/manifests/sha256:*", Reply::status(404))
         .on("HEAD /v2/app/blobs/*", Reply::status(404))
         .on("POST /v2/app/blobs/uploads/", Reply::status(202).header("location", "/upload"))

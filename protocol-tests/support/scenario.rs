@@ -6,11 +6,22 @@ use std::path::Path;
 use spinreg::Digest;
 
 use super::cli::Cli;
-use super::root;
+use super::{files_below, root};
 
 /// An application of the fixtures.
 pub(crate) fn app(name: &str) -> String {
     root("fixtures/spin/apps").join(name).to_str().expect("a path of the crate").to_owned()
+}
+
+/// Makes a copy of an application of the fixtures that may be changed: `work/NAME` of `cli`.
+pub(crate) fn app_of(cli: &Cli, name: &str) -> String {
+    let (from, to) = (root("fixtures/spin/apps").join(name), cli.path("work").join(name));
+    for file in files_below(&from) {
+        let copy = to.join(file.strip_prefix(&from).expect("it is below"));
+        std::fs::create_dir_all(copy.parent().expect("a file has a directory")).expect("a directory of ours");
+        std::fs::copy(&file, &copy).expect("a file of the fixtures");
+    }
+    to.to_str().expect("a path of UTF-8").to_owned()
 }
 
 /// Pushes an application and returns the digest that the tool printed.

@@ -119,7 +119,7 @@ impl Report {
             }
             self.foreseen.lines.push(line(verb, blob, None));
         }
-        let existing = plan.blobs().len() as u64 - sent - mounted;
+        let (asked, believed) = (plan.blobs().len() as u64, plan.believed().len() as u64);
         let mut manifests = 0;
         for step in plan.steps() {
             if self.foreseen.manifests.insert((step.manifest.digest(), step.tag.clone())) {
@@ -130,15 +130,15 @@ impl Report {
         self.manifests += manifests;
         self.blobs.sent += sent;
         self.blobs.mounted += mounted;
-        self.blobs.existing += existing;
-        let asked = plan.questions();
+        self.blobs.existing += asked - sent - mounted + believed;
+        let questions = plan.questions();
         if matches!(from, Location::Registry(_)) {
-            self.requests.get_or_insert_default().from += asked.source + fetched;
+            self.requests.get_or_insert_default().from += questions.source + fetched;
         }
         if matches!(to, Location::Registry(_)) {
             // `HEAD` for each blob; `POST` and `PUT`, or a `POST` that mounts; `PUT` of the manifests.
-            let moving = (sent + mounted + existing) + 2 * sent + mounted + manifests;
-            self.requests.get_or_insert_default().to += asked.target + moving;
+            let moving = asked + 2 * sent + mounted + manifests;
+            self.requests.get_or_insert_default().to += questions.target + moving;
         }
     }
 

@@ -60,14 +60,16 @@ pub trait Target: Send + Sync {
     /// Whatever keeps the target from answering; absence is `false`.
     fn exists(&self, descriptor: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Says which manifest `tag` points to now, where the target has tags that may already point to what is pushed.
+    /// Says what `tag` points to now, where the target has tags that may already point to `wanted`, or to something that
+    /// shares content with it.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the target from answering; a tag that is not there, or a target without tags, is `None`.
-    fn tagged(&self, tag: &Tag) -> impl Future<Output = Result<Option<Digest>, Error>> + Send {
-        let _ = tag;
-        async { Ok(None) }
+    /// Whatever keeps the target from answering; a tag that is not there, or a target without tags, is
+    /// [`Tagged::Unknown`].
+    fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> impl Future<Output = Result<Tagged, Error>> + Send {
+        let _ = (tag, wanted);
+        async { Ok(Tagged::Unknown) }
     }
 
     /// Takes a blob, verified; pushing what is there is no error.
@@ -129,6 +131,17 @@ pub trait Target: Send + Sync {
     fn finish(&self) -> impl Future<Output = Result<(), Error>> + Send {
         async { Ok(()) }
     }
+}
+
+/// What a tag of a target points to now.
+#[derive(Clone, Debug)]
+pub enum Tagged {
+    /// Nothing, or something of which nothing can be concluded.
+    Unknown,
+    /// The manifest that was asked about.
+    Wanted,
+    /// Another manifest. The blobs that it lists are there, unless the target has lost some.
+    Other(Box<Manifest>),
 }
 
 /// How a blob came to be in a target.

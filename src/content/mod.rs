@@ -12,6 +12,6 @@ mod verify;
 pub use blob::{Blob, Open};
 pub use body::Body;
 pub(crate) use body::Seams;
-pub use endpoints::{Pushed, Source, Target};
+pub use endpoints::{Pushed, Source, Tagged, Target};
 pub use progress::{Event, Progress};
 pub use verify::Verifier;

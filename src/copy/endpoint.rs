@@ -1,7 +1,7 @@
 //! An end of a copy that is chosen at run time.
 
 use super::Vacant;
-use crate::content::{Blob, Pushed, Source, Target};
+use crate::content::{Blob, Pushed, Source, Tagged, Target};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, Tag};
 use crate::registry::Repository;
@@ -64,8 +64,8 @@ impl Target for Endpoint {
         each!(self, end => end.exists(descriptor).await)
     }
 
-    async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        each!(self, end => end.tagged(tag).await)
+    async fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
+        each!(self, end => end.tagged(tag, wanted).await)
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {

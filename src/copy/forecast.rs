@@ -12,7 +12,7 @@ use crate::model::Descriptor;
 pub struct Forecast {
     /// The blobs that the target lacks, in the order of the plan.
     pub lacking: Vec<Descriptor>,
-    /// How many blobs of the plan it has.
+    /// How many blobs of the plan it has, those included that it is believed to have.
     pub existing: u64,
 }
 
@@ -27,9 +27,9 @@ impl Plan {
     pub async fn forecast(&self, to: &impl Target) -> Result<Forecast, Error> {
         let ask = |blob: Descriptor| async move { Ok::<_, Error>((to.exists(&blob).await?, blob)) };
         let answers = stream::iter(self.blobs().to_vec()).map(ask).buffered(WIDTH).try_collect::<Vec<_>>().await?;
-        let existing = answers.iter().filter(|(is_there, _)| *is_there).count() as u64;
+        let existing = answers.iter().filter(|(is_there, _)| *is_there).count() + self.believed().len();
         let lacking = answers.into_iter().filter(|(is_there, _)| !is_there).map(|(_, blob)| blob).collect();
-        Ok(Forecast { lacking, existing })
+        Ok(Forecast { lacking, existing: existing as u64 })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{CopyOptions, Referrers};
-use crate::content::{Source, Target};
+use crate::content::{Source, Tagged, Target};
 use crate::error::{Details, Error, Missing, Place};
 use crate::model::{Descriptor, Digest, Identifier, ImageIndex, Manifest, MediaType, ParseError, Platform, Tag};
 
@@ -12,6 +12,7 @@ use crate::model::{Descriptor, Digest, Identifier, ImageIndex, Manifest, MediaTy
 pub struct Plan {
     root: Descriptor,
     blobs: Vec<Descriptor>,
+    believed: Vec<Descriptor>,
     steps: Vec<Step>,
     index: Option<Manifest>,
     dangling: Vec<Descriptor>,
@@ -44,7 +45,9 @@ impl Plan {
     /// is meant. With [`Referrers::Taken`] whatever refers to the root, to what is below it, or to such a referrer is meant
     /// as well.
     ///
-    /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. A source
+    /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. Where
+    /// the tag points to another image, its blobs are [believed](Self::believed) to be there, and the root is asked for only
+    /// where more than 4 others are needed. A source
     /// that [counts what is read](Source::counts_reads) is asked what `id` names, and for the manifest only where the
     /// target has it not, or neither its child nor a [note](Target::noted_index) of the index. For referrers the source is
     /// asked for its tags, for those of each manifest, and for those that the target has not.
@@ -79,7 +82,7 @@ impl Plan {
                 asked.target += 1;
                 let is_there = match tag {
                     // What is only to be tagged has to be at hand.
-                    Some(tag) => *tagged.insert(to.tagged(tag).await?) == Some(wanted.digest),
+                    Some(tag) => matches!(tagged.insert(to.tagged(tag, &wanted).await?), Tagged::Wanted),
                     None => to.exists(&wanted).await?,
                 };
                 if is_there {
@@ -121,8 +124,8 @@ impl Plan {
 
     /// Plans to move nothing.
     fn nothing(root: Descriptor) -> Self {
-        let (blobs, steps, dangling) = (Vec::new(), Vec::new(), Vec::new());
-        Self { root, blobs, steps, index: None, dangling, questions: Questions::default() }
+        let (blobs, believed, steps, dangling) = Default::default();
+        Self { root, blobs, believed, steps, index: None, dangling, questions: Questions::default() }
     }
 
     /// Describes the manifest that is wanted.
@@ -133,6 +136,12 @@ impl Plan {
     /// Returns the blobs that may have to move, each once.
     pub fn blobs(&self) -> &[Descriptor] {
         &self.blobs
+    }
+
+    /// Returns the blobs that the target is believed to have, because what the tag points to now lists them, each once.
+    /// They are asked for where the target then says that it has not.
+    pub fn believed(&self) -> &[Descriptor] {
+        &self.believed
     }
 
     /// Returns the manifests that have to move or to be tagged, in this order: children before parents, referrers before
@@ -156,9 +165,10 @@ impl Plan {
         self.index.as_ref()
     }
 
-    /// Returns how many bytes the blobs have together, as their descriptors claim.
+    /// Returns how many bytes the blobs have together, those included that are believed to be there, as their descriptors
+    /// claim.
     pub fn bytes(&self) -> u64 {
-        self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+        self.blobs.iter().chain(&self.believed).fold(0, |sum, blob| sum.saturating_add(blob.size))
     }
 }
 
@@ -170,11 +180,14 @@ pub(super) struct Walk<'a, F, T> {
     blobs: HashSet<(Digest, MediaType)>,
     manifests: HashSet<Digest>,
     bytes: u64,
+    /// What the target is believed to have.
+    credit: HashSet<Digest>,
 }
 
 impl<'a, F: Source, T: Target> Walk<'a, F, T> {
     fn new(from: &'a F, to: &'a T, plan: Plan) -> Self {
-        Self { from, to, plan, blobs: HashSet::new(), manifests: HashSet::new(), bytes: 0 }
+        let (blobs, manifests, credit) = Default::default();
+        Self { from, to, plan, blobs, manifests, bytes: 0, credit }
     }
 
     /// Plans for a root, and for a tag that is to point to it: what the target has is left out. `tagged` is what the tag
@@ -183,28 +196,34 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
         &mut self,
         root: Manifest,
         tag: Option<&Tag>,
-        tagged: Option<Option<Digest>>,
+        tagged: Option<Tagged>,
     ) -> Result<(), Error> {
+        let mut present = None;
         if let Some(tag) = tag {
             let points_to = match tagged {
                 Some(known) => known,
                 None => {
                     self.plan.questions.target += 1;
-                    self.to.tagged(tag).await?
+                    self.to.tagged(tag, root.descriptor()).await?
                 }
             };
-            if points_to == Some(root.digest()) {
-                return Ok(());
+            match points_to {
+                Tagged::Wanted => return Ok(()),
+                Tagged::Other(manifest) => present = Some(*manifest),
+                Tagged::Unknown => {}
             }
         }
         let tag = tag.cloned();
-        self.plan.questions.target += 1;
-        if self.to.exists(root.descriptor()).await? {
-            if tag.is_some() {
-                self.plan.steps.push(Step { manifest: root, tag });
+        if is_worth_asking_for(&root, present.as_ref()) {
+            self.plan.questions.target += 1;
+            if self.to.exists(root.descriptor()).await? {
+                if tag.is_some() {
+                    self.plan.steps.push(Step { manifest: root, tag });
+                }
+                return Ok(());
             }
-            return Ok(());
         }
+        self.credit.extend(present.iter().flat_map(listed).map(|blob| blob.digest));
         self.descend(root, Prune::WhatIsThere).await?;
         if let Some(last) = self.plan.steps.last_mut() {
             last.tag = tag;
@@ -255,7 +274,11 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
                 let is_elsewhere = prune == Prune::WhatIsThere && blob.media_type.is_nondistributable();
                 !is_elsewhere && self.blobs.insert((blob.digest, blob.media_type.clone()))
             });
-            self.plan.blobs.extend(blobs.cloned());
+            for blob in blobs {
+                let is_believed = prune == Prune::WhatIsThere && self.credit.contains(&blob.digest);
+                let list = if is_believed { &mut self.plan.believed } else { &mut self.plan.blobs };
+                list.push(blob.clone());
+            }
             let children: Vec<_> = manifest.manifests().map(|child| Visit::Find(child.clone(), depth + 1)).collect();
             visits.push(Visit::Leave(manifest));
             visits.extend(children);
@@ -277,6 +300,21 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
     pub(super) fn misses(&mut self, referrer: Descriptor) {
         self.plan.dangling.push(referrer);
     }
+}
+
+/// Lists the blobs of a manifest that whoever has the manifest has as well. What is below an index is none of that: it may
+/// list what is elsewhere.
+fn listed(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
+    manifest.blobs().filter(|blob| !blob.media_type.is_nondistributable())
+}
+
+/// Says whether a target is asked for a root whose tag points to `present`: that costs a request, and spares one for each
+/// blob where the root is there, as when a tag is set back.
+fn is_worth_asking_for(root: &Manifest, present: Option<&Manifest>) -> bool {
+    let Some(present) = present.filter(|_| root.index().is_none()) else { return true };
+    let there: HashSet<Digest> = listed(present).map(|blob| blob.digest).collect();
+    let lacking: HashSet<Digest> = listed(root).map(|blob| blob.digest).filter(|blob| !there.contains(blob)).collect();
+    lacking.len() > FEW
 }
 
 /// Leaves out what an index says about its child.
@@ -331,6 +369,9 @@ enum Visit {
     Leave(Manifest),
 }
 
+/// How many blobs are asked for themselves rather than through the manifest that lists them: two files that have changed,
+/// with the lock file and the config that change along.
+const FEW: usize = 4;
 /// How deep indexes may nest: no tool makes more than two levels.
 const MAX_DEPTH: usize = 8;
 /// How many manifests one root may have: a bound on what a hostile index can make us ask for.

@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+use http::StatusCode;
 
-use super::Plan;
+use super::{Plan, Step};
 use crate::content::{Event, Progress, Pushed, Source, Target};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, ErrorCode, Identifier, Manifest, Platform, Tag};
@@ -74,7 +75,7 @@ pub struct Summary {
     pub root: Descriptor,
     /// How many manifests were sent, those included that were only to be tagged.
     pub manifests: u64,
-    /// How many blobs the target had already; those below a manifest that it had are not looked up and not counted.
+    /// How many blobs the target had already; those below the root, where it had that, are not looked up and not counted.
     pub existed: u64,
     /// How many blobs were sent or mounted.
     pub moved: u64,
@@ -89,8 +90,10 @@ pub struct Summary {
 /// Blobs go first, manifests after them, the tagged root last: whoever sees the manifest finds everything.
 ///
 /// **Requests** of a push of `n` blobs to a repository: nothing changed 1; the same content under a new tag 3; cold
-/// `2 + 3n + 1`; from another repository of any registry one more, and `n` more where the content is not mounted. Where a registry then says that it lacks a blob which it seemed to have, two for each such blob and one
-/// for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`, one more from Docker Hub,
+/// `2 + 3n + 1`; where the tag points to something that shares all but `m` of the blobs `1 + 3m + 1`, and one more where
+/// `m` is above 4; from another repository of any registry one more, and `n` more where the content is not mounted. Where a
+/// registry then says that it lacks a blob which it seemed to have, one for each blob that was not asked for, two for each
+/// that it lacks, and one or two for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`, one more from Docker Hub,
 /// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there (and, from
 /// Docker Hub, the target has [noted](Target::note_index) the index).
 ///
@@ -137,21 +140,23 @@ impl Plan {
 }
 
 async fn carry_out(plan: &Plan, from: &impl Source, to: &impl Target, options: &CopyOptions) -> Result<Summary, Error> {
-    options.progress.event(Event::Planned { blobs: plan.blobs().len() as u64, bytes: plan.bytes() });
+    let blobs = (plan.blobs().len() + plan.believed().len()) as u64;
+    options.progress.event(Event::Planned { blobs, bytes: plan.bytes() });
+    let mut moves: Vec<Moved> = plan.believed().iter().map(|blob| believe(blob, options)).collect();
 
     let transfers = options.transfers;
     let (large, small): (Vec<_>, Vec<_>) = plan.blobs().iter().cloned().partition(|blob| blob.size > LARGE);
-    let mut moves = if transfers.large == 0 {
-        move_blobs(from, to, plan.blobs().to_vec(), Belief::AsTold, transfers.small, options).await?
+    if transfers.large == 0 {
+        moves.extend(move_blobs(from, to, plan.blobs().to_vec(), Belief::AsTold, transfers.small, options).await?);
     } else {
         let small = move_blobs(from, to, small, Belief::AsTold, transfers.small, options);
         let large = move_blobs(from, to, large, Belief::AsTold, transfers.large, options);
         let (small, large) = future::try_join(small, large).await?;
-        [small, large].concat()
-    };
+        moves.extend(small.into_iter().chain(large));
+    }
 
     for step in plan.steps() {
-        push_manifest(from, to, &step.manifest, step.tag.as_ref(), options, &mut moves).await?;
+        push_manifest(from, to, step, options, &mut moves).await?;
     }
 
     if let Some(index) = plan.index()
@@ -163,7 +168,7 @@ async fn carry_out(plan: &Plan, from: &impl Source, to: &impl Target, options: &
 
     let manifests = plan.steps().len() as u64;
     let mut summary = Summary { root: plan.root().clone(), manifests, existed: 0, moved: 0, mounted: 0, bytes: 0 };
-    for Moved { blob, how } in moves {
+    for Moved { blob, how, .. } in moves {
         match how {
             Pushed::Existed => summary.existed += 1,
             Pushed::Mounted => {
@@ -184,15 +189,25 @@ async fn carry_out(plan: &Plan, from: &impl Source, to: &impl Target, options: &
 struct Moved {
     blob: Descriptor,
     how: Pushed,
+    belief: Belief,
 }
 
 /// What is believed of a target about a blob.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Belief {
+    /// That it has the blob, because it has a manifest that lists it.
+    There,
     /// What it says itself.
     AsTold,
     /// That it lacks the blob, whatever it says.
     Lacking,
+}
+
+/// Takes a blob for moved that the target is believed to have.
+fn believe(blob: &Descriptor, options: &CopyOptions) -> Moved {
+    let how = Pushed::Existed;
+    options.progress.event(Event::Finished { descriptor: blob, how });
+    Moved { blob: blob.clone(), how, belief: Belief::There }
 }
 
 /// Moves `blobs`, at most `width` at a time; the first failure stops all.
@@ -208,25 +223,42 @@ async fn move_blobs(
         options.progress.event(Event::Started(&descriptor));
         let blob = from.blob(&descriptor).observed(options.progress.clone());
         let how = match belief {
+            Belief::There => Pushed::Existed,
             Belief::AsTold => to.push_blob(&blob).await?,
             Belief::Lacking => to.repush_blob(&blob).await?,
         };
         options.progress.event(Event::Finished { descriptor: &descriptor, how });
-        Ok::<_, Error>(Moved { blob: descriptor, how })
+        Ok::<_, Error>(Moved { blob: descriptor, how, belief })
     };
     stream::iter(blobs).map(move_one).buffer_unordered(width).try_collect().await
 }
 
-/// Pushes a manifest. Where the target then lacks what it seemed to have, that is pushed, and the manifest again, once.
+/// Pushes a manifest. Where the target then lacks what it was believed to have, it is asked for that, and where it lacks
+/// what it has said to have, that is pushed; after either the manifest is pushed again, once.
 async fn push_manifest(
     from: &impl Source,
     to: &impl Target,
-    manifest: &Manifest,
-    tag: Option<&Tag>,
+    step: &Step,
     options: &CopyOptions,
     moves: &mut Vec<Moved>,
 ) -> Result<(), Error> {
-    let Err(error) = to.push_manifest(manifest, tag).await else { return Ok(()) };
+    let (manifest, tag) = (&step.manifest, step.tag.as_ref());
+    let Err(mut error) = to.push_manifest(manifest, tag).await else { return Ok(()) };
+    let below: HashSet<Digest> = manifest.blobs().map(|blob| blob.digest).collect();
+    let is_doubtful = |moved: &Moved| moved.belief == Belief::There && below.contains(&moved.blob.digest);
+    let doubtful: Vec<_> = moves.iter().filter(|moved| is_doubtful(moved)).map(|moved| moved.blob.clone()).collect();
+    if !doubtful.is_empty() && (lacks_content(&error, manifest) || may_lack_content(&error)) {
+        tracing::debug!(manifest = %manifest.digest(), %error, blobs = doubtful.len(), "asking for what was believed");
+        let found = move_blobs(from, to, doubtful, Belief::AsTold, options.transfers.small, options).await?;
+        let is_news = found.iter().any(|moved| moved.how != Pushed::Existed);
+        replace(moves, found);
+        if is_news {
+            match to.push_manifest(manifest, tag).await {
+                Ok(()) => return Ok(()),
+                Err(again) => error = again,
+            }
+        }
+    }
     if !lacks_content(&error, manifest) {
         return Err(error);
     }
@@ -240,13 +272,18 @@ async fn push_manifest(
     }
     tracing::debug!(manifest = %manifest.digest(), %error, blobs = blobs.len(), "pushing again what seemed to be there");
     let again = move_blobs(from, to, blobs, Belief::Lacking, options.transfers.small, options).await?;
-    let anew: HashSet<Digest> = again.iter().map(|moved| moved.blob.digest).collect();
-    moves.retain(|moved| !anew.contains(&moved.blob.digest));
-    moves.extend(again);
+    replace(moves, again);
     for child in children {
         to.push_manifest(&child.manifest, None).await?;
     }
     to.push_manifest(manifest, tag).await
+}
+
+/// Puts what was done in the end in the place of what was done before.
+fn replace(moves: &mut Vec<Moved>, again: Vec<Moved>) {
+    let anew: HashSet<Digest> = again.iter().map(|moved| moved.blob.digest).collect();
+    moves.retain(|moved| !anew.contains(&moved.blob.digest));
+    moves.extend(again);
 }
 
 /// Says whether a manifest was refused because of what should be below it.
@@ -258,115 +295,28 @@ fn lacks_content(error: &Error, manifest: &Manifest) -> bool {
     })
 }
 
+/// Says whether a manifest may have been refused for that reason by a registry with words of its own: what was only
+/// believed must not make a push fail.
+fn may_lack_content(error: &Error) -> bool {
+    let about_manifests = |code: &ErrorCode| match code {
+        ErrorCode::ManifestInvalid | ErrorCode::ManifestUnknown => true,
+        // ECR says so of tags that cannot be moved.
+        ErrorCode::Other(code) => code != "TAG_INVALID",
+        _ => false,
+    };
+    match error {
+        Error::NotFound(_) => error.codes().all(about_manifests),
+        Error::Refused(refused) if PERHAPS.contains(&refused.status) => error.codes().all(about_manifests),
+        _ => false,
+    }
+}
+
+/// With which statuses registries refuse a manifest whose blobs they have not.
+const PERHAPS: [StatusCode; 3] = [StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY];
 /// From which size on, in bytes, a blob counts as large.
 const LARGE: u64 = 4 << 20;
 /// As many as Spin's own client moves at a time.
 const DEFAULT_TRANSFERS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not zero");
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use http::{Method, StatusCode, Uri};
-
-    use super::*;
-    use crate::content::Blob;
-    use crate::error::{Details, Refused, RequestLine};
-    use crate::model::{ErrorEntry, MediaType};
-
-    /// A source of one image, and a target that seems to have its layers; `lies` says how often it then does not.
-    struct Forgetful {
-        image: Manifest,
-        lies: Mutex<u32>,
-        log: Mutex<Vec<String>>,
-    }
-
-    impl Forgetful {
-        fn new(lies: u32) -> Self {
-            let descriptor = |text: &str| Descriptor::of(MediaType::OCTET_STREAM, text.as_bytes());
-            let (config, layer) = (descriptor("config"), descriptor("layer"));
-            let text = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
-            let image = Manifest::parse(text.to_string(), None).expect("a manifest");
-            Self { image, lies: Mutex::new(lies), log: Mutex::default() }
-        }
-
-        fn note(&self, doing: &str, digest: Digest) {
-            let what = if digest == Digest::of(b"config") { "config" } else { "layer" };
-            self.log.lock().expect("no test panics in here").push(format!("{doing} {what}"));
-        }
-    }
-
-    impl Source for Forgetful {
-        async fn resolve(&self, _: &Identifier) -> Result<Descriptor, Error> {
-            Ok(self.image.descriptor().clone())
-        }
-
-        async fn manifest(&self, _: &Identifier) -> Result<Manifest, Error> {
-            Ok(self.image.clone())
-        }
-
-        fn blob(&self, descriptor: &Descriptor) -> Blob {
-            Blob::file(descriptor.clone(), "")
-        }
-    }
-
-    impl Target for Forgetful {
-        async fn exists(&self, _: &Descriptor) -> Result<bool, Error> {
-            Ok(false)
-        }
-
-        async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-            let digest = blob.descriptor().digest;
-            self.note("push", digest);
-            Ok(if digest == Digest::of(b"config") { Pushed::Uploaded } else { Pushed::Existed })
-        }
-
-        async fn repush_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-            self.note("repush", blob.descriptor().digest);
-            Ok(Pushed::Uploaded)
-        }
-
-        async fn push_manifest(&self, _: &Manifest, _: Option<&Tag>) -> Result<(), Error> {
-            let mut lies = self.lies.lock().expect("no test panics in here");
-            if *lies == 0 {
-                return Ok(());
-            }
-            *lies -= 1;
-            let request = RequestLine::new(&Method::PUT, &Uri::from_static("/v2/a/manifests/v1"));
-            let errors = vec![ErrorEntry::new(ErrorCode::ManifestBlobUnknown, "")];
-            let (status, details) = (StatusCode::BAD_REQUEST, Details::default());
-            Err(Box::new(Refused { request, status, errors, attempts: 1, details }).into())
-        }
-
-        async fn tidy(&self) {
-            self.log.lock().expect("no test panics in here").push("tidy".to_owned());
-        }
-    }
-
-    #[tokio::test]
-    async fn what_seemed_to_be_there_is_pushed_again_once() {
-        let cold = ["push config", "push layer"];
-        for (lies, more, counts) in [
-            (0, &[][..], Some((1, 1, 6))),
-            (1, &["repush layer"], Some((0, 2, 11))),
-            (2, &["repush layer", "tidy"], None),
-        ] {
-            let shelf = Forgetful::new(lies);
-            let id = Identifier::Tag(Tag::latest());
-            let one = NonZeroUsize::new(1).expect("not zero");
-            let options = CopyOptions { transfers: Transfers::at_most(one), ..CopyOptions::default() };
-            let outcome = copy(&shelf, &id, &shelf, None, &options).await;
-            let summary = outcome.ok().map(|summary| (summary.existed, summary.moved, summary.bytes));
-            assert_eq!(summary, counts, "{lies} lies");
-            assert_eq!(*shelf.log.lock().expect("no test panics in here"), [&cold, more].concat(), "{lies} lies");
-        }
-    }
-
-    #[test]
-    fn the_number_of_transfers_is_never_exceeded() {
-        for (n, small, large) in [(1, 1, 0), (3, 3, 0), (4, 3, 1), (16, 12, 4)] {
-            let transfers = Transfers::at_most(NonZeroUsize::new(n).expect("not zero"));
-            assert_eq!(transfers, Transfers { small, large });
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Manifests over the wire (distribution-spec 1.1, end-3 and end-7).
 
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{Method, Response, StatusCode};
 
 use super::Repository;
@@ -44,21 +45,7 @@ pub(super) fn is_untold(error: &Error) -> bool {
 /// Reads the manifest that `id` names: one `GET`, at most [`Manifest::MAX_READ`] bytes.
 pub(super) async fn fetch(repository: &Repository, id: &Identifier) -> Result<Manifest, Error> {
     let response = ask(repository, Method::GET, id).await?;
-    let request = line(repository, &Method::GET, id, &response);
-    if response.status() != StatusCode::OK {
-        return Err(refused(response, request, || what(id)).await);
-    }
-    let html = is_html(response.headers().get(CONTENT_TYPE));
-    let media_type = content_type(&response);
-    let claimed = content_digest(&response);
-    let Some(bytes) = read(response.into_body(), Manifest::MAX_READ).await? else {
-        return Err(Error::protocol(request, "the manifest is larger than 8 MiB"));
-    };
-    // Login pages and those of proxies come with a success, and sometimes with another type.
-    if looks_like_html(&bytes) || html && !bytes.trim_ascii_start().starts_with(b"{") {
-        let page = Page { status: StatusCode::OK, title: title(&bytes) };
-        return Err(violation(request, "the answer is HTML, not a manifest", page));
-    }
+    let Read { request, media_type, claimed, bytes } = read_answer(repository, id, response).await?;
     let algorithm = id.digest().map_or(crate::model::Algorithm::Sha256, Digest::algorithm);
     let actual = Digest::of_with(algorithm, &bytes);
     match (id, claimed) {
@@ -74,6 +61,38 @@ pub(super) async fn fetch(repository: &Repository, id: &Identifier) -> Result<Ma
     }
     Manifest::parse_named(bytes, media_type, actual)
         .map_err(|error| violation(request, "the answer is no manifest", error))
+}
+
+/// The bytes that answered a `GET` of a manifest, and what was said of them.
+pub(super) struct Read {
+    pub(super) request: RequestLine,
+    pub(super) media_type: Option<MediaType>,
+    pub(super) claimed: Option<Digest>,
+    pub(super) bytes: Bytes,
+}
+
+/// Reads what answered a `GET` of a manifest, at most [`Manifest::MAX_READ`] bytes. They are not verified.
+pub(super) async fn read_answer(
+    repository: &Repository,
+    id: &Identifier,
+    response: Response<Body>,
+) -> Result<Read, Error> {
+    let request = line(repository, &Method::GET, id, &response);
+    if response.status() != StatusCode::OK {
+        return Err(refused(response, request, || what(id)).await);
+    }
+    let html = is_html(response.headers().get(CONTENT_TYPE));
+    let media_type = content_type(&response);
+    let claimed = content_digest(&response);
+    let Some(bytes) = read(response.into_body(), Manifest::MAX_READ).await? else {
+        return Err(Error::protocol(request, "the manifest is larger than 8 MiB"));
+    };
+    // Login pages and those of proxies come with a success, and sometimes with another type.
+    if looks_like_html(&bytes) || html && !bytes.trim_ascii_start().starts_with(b"{") {
+        let page = Page { status: StatusCode::OK, title: title(&bytes) };
+        return Err(violation(request, "the answer is HTML, not a manifest", page));
+    }
+    Ok(Read { request, media_type, claimed, bytes })
 }
 
 /// Sends the manifest's exact bytes to `tag`, or to its digest where there is none: one `PUT`.
@@ -122,8 +141,23 @@ fn sized(mut error: Error, size: u64) -> Error {
 }
 
 async fn ask(repository: &Repository, method: Method, id: &Identifier) -> Result<Response<Body>, Error> {
+    ask_unless(repository, method, id, None).await
+}
+
+/// Asks for a manifest; a registry may leave it out where it is `known` (RFC 9110, section 13.1.2): those that do have its
+/// digest for an entity tag.
+pub(super) async fn ask_unless(
+    repository: &Repository,
+    method: Method,
+    id: &Identifier,
+    known: Option<&Digest>,
+) -> Result<Response<Body>, Error> {
     let mut request = repository.request(method, format_args!("manifests/{id}"));
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+    if let Some(known) = known {
+        let value = HeaderValue::from_str(&format!("\"{known}\""));
+        request.headers_mut().insert(IF_NONE_MATCH, value.expect("digests are visible ASCII"));
+    }
     request.extensions_mut().insert(Traffic::Small);
     let client = repository.client();
     client.send(repository.registry(), request, &repository.scopes(), &mut client.budget()).await

@@ -23,6 +23,7 @@ mod properties;
 mod referrers;
 mod repository;
 mod response;
+mod tagged;
 mod tags;
 mod upload;
 mod upload_answer;

@@ -4,9 +4,11 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{Method, Request, Uri};
 
 use super::mirror::{self, Askable};
-use super::{Client, Listing, Mirror, Mounts, Uploads, blob, delete, manifest, profile, referrers, tags, upload};
+use super::{
+    Client, Listing, Mirror, Mounts, Uploads, blob, delete, manifest, profile, referrers, tagged, tags, upload,
+};
 use crate::auth::{Actions, Scope, Scopes};
-use crate::content::{Blob, Pushed, Source, Target};
+use crate::content::{Blob, Pushed, Source, Tagged, Target};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, Name, ParseError, Reference, Registry, Tag};
 use crate::transport::Payload;
@@ -247,13 +249,10 @@ impl Target for Repository {
         }
     }
 
-    /// **Requests**: one `HEAD` of the manifest; a `GET` besides where it is refused without a reason.
-    async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        match manifest::resolve(self, &Identifier::Tag(tag.clone())).await {
-            Ok(descriptor) => Ok(Some(descriptor.digest)),
-            Err(error) if manifest::is_untold(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// **Requests**: one `GET` of the manifest, unless it is `wanted`: many registries then answer without a body. From
+    /// Docker Hub, where a `GET` is a pull, one `HEAD`, and the `GET` only where the tag points to something else.
+    async fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
+        tagged::tagged(self, tag, wanted).await
     }
 
     /// **Requests**: one `HEAD`; where the blob is absent one `POST`, and where that does not mount it one `PUT` besides.

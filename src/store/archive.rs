@@ -10,7 +10,7 @@ use super::index::Index;
 use super::ingest::blocking;
 use super::shelf::missing;
 use super::subjects::Subjects;
-use crate::content::{Blob, Pushed, Source, Target};
+use crate::content::{Blob, Pushed, Source, Tagged, Target};
 use crate::error::{Error, Place};
 use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
 
@@ -211,11 +211,11 @@ impl Target for Archive {
     }
 
     /// Looks for the name as we write it; a tag counts only where everything below it is there.
-    async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        let listed = self.state().index.find_exactly(tag);
+    async fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
+        let listed = self.state().index.find_exactly(tag).filter(|listed| listed.digest == wanted.digest);
         match listed {
-            Some(listed) if self.exists(&listed).await? => Ok(Some(listed.digest)),
-            _ => Ok(None),
+            Some(listed) if self.exists(&listed).await? => Ok(Tagged::Wanted),
+            _ => Ok(Tagged::Unknown),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::ingest::fetch;
 use super::layout::Layout;
 use super::shelf::missing;
-use crate::content::{Blob, Pushed, Source, Target};
+use crate::content::{Blob, Pushed, Source, Tagged, Target};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
 
@@ -81,10 +81,10 @@ impl Target for Layout {
 
     /// Looks for the name as we write it. A tag counts only where everything below it is there, so that pushing again
     /// repairs a layout that has lost something.
-    async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+    async fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
         match self.index().await?.find_exactly(tag) {
-            Some(listed) if self.exists(&listed).await? => Ok(Some(listed.digest)),
-            _ => Ok(None),
+            Some(listed) if listed.digest == wanted.digest && self.exists(&listed).await? => Ok(Tagged::Wanted),
+            _ => Ok(Tagged::Unknown),
         }
     }
 

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::content::{Blob, Pushed};
+use crate::content::{Blob, Pushed, Tagged};
 use crate::model::{Digest, MediaType};
 
 /// A source in memory, and a target that has `there` and takes nothing.
@@ -10,7 +10,8 @@ use crate::model::{Digest, MediaType};
 struct Shelf {
     manifests: HashMap<Digest, Manifest>,
     there: Vec<Digest>,
-    tagged: Option<Digest>,
+    tagged: Option<Manifest>,
+    asked: AtomicUsize,
     counts: bool,
     read: AtomicUsize,
     noted: Option<Manifest>,
@@ -46,11 +47,16 @@ impl Source for Shelf {
 
 impl Target for Shelf {
     async fn exists(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(self.there.contains(&descriptor.digest))
     }
 
-    async fn tagged(&self, _: &Tag) -> Result<Option<Digest>, Error> {
-        Ok(self.tagged)
+    async fn tagged(&self, _: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
+        Ok(match &self.tagged {
+            Some(manifest) if manifest.digest() == wanted.digest => Tagged::Wanted,
+            Some(manifest) => Tagged::Other(Box::new(manifest.clone())),
+            None => Tagged::Unknown,
+        })
     }
 
     async fn noted_index(&self, index: &Descriptor) -> Result<Option<Manifest>, Error> {
@@ -142,8 +148,63 @@ async fn what_the_target_has_is_left_out() {
     let root_there = plan(&from, root, &Shelf { there: vec![root], ..Shelf::default() }).await;
     assert_eq!((root_there.blobs().len(), root_there.steps().len()), (0, 1));
     assert!(root_there.steps()[0].tag.is_some(), "only the tag is to be set");
-    let unchanged = plan(&from, root, &Shelf { tagged: Some(root), ..Shelf::default() }).await;
+    let tagged = from.manifests.get(&root).cloned();
+    let unchanged = plan(&from, root, &Shelf { tagged, ..Shelf::default() }).await;
     assert!(unchanged.steps().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_tag_points_to_is_believed_to_be_there() {
+    let mut from = Shelf::default();
+    let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let mut image = |layers: &[&str]| from.image(layers);
+    let old = image(&many);
+    let changed = image(&[&["new", "lock"], &many[2..]].concat());
+    let other = image(&[&["a", "b", "c", "d", "e"], &many[5..]].concat());
+    let index = from.index(&[changed]);
+    for (root, tagged, there, moved, believed, asked) in [
+        // A few blobs are cheaper to ask for one by one.
+        (changed, Some(old), None, Some(2), 8, 0),
+        (changed, Some(old), Some(changed), Some(2), 8, 0),
+        (other, Some(old), None, Some(5), 5, 1),
+        (other, Some(old), Some(other), Some(0), 0, 1),
+        (changed, None, None, Some(10), 0, 1),
+        (changed, None, Some(changed), Some(0), 0, 1),
+        (old, Some(old), None, None, 0, 0),
+        // An index may list what is not there: what is below it is asked for.
+        (index, Some(changed), None, Some(0), 10, 2),
+        (changed, Some(index), None, Some(10), 0, 1),
+    ] {
+        let tagged = tagged.map(|digest| from.manifests[&digest].clone());
+        let to = Shelf { tagged, there: there.into_iter().collect(), ..Shelf::default() };
+        let plan = plan(&from, root, &to).await;
+        assert_eq!((plan.blobs().len(), plan.believed().len()), (moved.unwrap_or(0), believed), "{root} {there:?}");
+        assert_eq!(plan.steps().is_empty(), moved.is_none());
+        assert_eq!(to.asked.load(Ordering::Relaxed), asked, "{root} {there:?}");
+        let tagged = plan.steps().last().and_then(|step| step.tag.as_ref());
+        assert_eq!(tagged.is_some(), moved.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_its_author_alone_gives_away_is_not_believed_to_be_there() {
+    let mut from = Shelf::default();
+    let blob = |media_type: &str| {
+        let descriptor = Descriptor::of(MediaType::OCTET_STREAM, b"layer");
+        let text = serde_json::to_string(&descriptor).expect("plain data");
+        text.replace("application/octet-stream", media_type)
+    };
+    let image = |layer: &str, config: &str| {
+        let config = Descriptor::of(MediaType::OCTET_STREAM, config.as_bytes());
+        let config = serde_json::to_string(&config).expect("plain data");
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#)
+    };
+    let old = image(&blob("application/vnd.oci.image.layer.nondistributable.v1.tar"), "old");
+    let tagged = Some(Manifest::parse(old, None).expect("a manifest"));
+    let root = from.put(image(&blob("application/vnd.oci.image.layer.v1.tar"), "new"));
+    let plan = plan(&from, root, &Shelf { tagged, ..Shelf::default() }).await;
+    assert_eq!((plan.blobs().len(), plan.believed().len()), (2, 0));
 }
 
 #[tokio::test]
