@@ -19,16 +19,17 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let failed =
         |error| Failure { message: format!("cannot start: {error}"), excerpt: None, hint: None, exit: Exit::Failed };
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).max_blocking_threads(DISK).enable_all().build();
-    let runtime = runtime.map_err(failed)?;
+    let mut builder = if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = builder.worker_threads(WORKERS).max_blocking_threads(DISK).enable_all().build().map_err(failed)?;
     let outcome = runtime.block_on(cli.run());
     // A file that is still being hashed or read, or a name being looked up, must not hold up the end.
     runtime.shutdown_background();
     outcome
 }
 
-/// TLS for one transfer beside another; what really takes time, hashing and disks, has threads of its own.
+/// A registry serves some while it decrypts for others. Everything else gets along with one thread for the network: what
+/// takes time, hashing and disks, has threads of its own, and handing bytes over takes time as well.
 const WORKERS: usize = 2;
 
 /// No disk is faster with more at a time, and each thread takes memory of its own. None waits for another one's work.
-const DISK: usize = 24;
+const DISK: usize = 8;

@@ -131,6 +131,11 @@ impl Cli {
         Ok(read)
     }
 
+    /// Says whether this process is to serve many others at a time.
+    pub fn serves(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+
     /// Carries out the command.
     ///
     /// # Errors

@@ -4,13 +4,13 @@ use std::fmt;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
@@ -70,12 +70,19 @@ impl Body {
         Self::new(Kind::Bytes(bytes), left)
     }
 
-    /// Reads `file` from `offset` to its end at `size` (in bytes), on the blocking pool, 128 KiB at a time.
+    /// Reads `file` from `offset` to its end at `size` (in bytes), on the blocking pool: up to 256 KiB at a time, fewer where
+    /// many files are read, and the next ones while those are on their way.
     ///
     /// A file that is shorter when it is read ends the body with an error that names `path`.
-    pub fn from_file(file: File, path: impl Into<PathBuf>, offset: u64, size: u64) -> Self {
+    pub fn from_file(file: File, path: impl AsRef<Path>, offset: u64, size: u64) -> Self {
         let left = size.saturating_sub(offset);
-        let reader = Reader { path: path.into(), state: State::Idle(Some(file)), seek: Some(offset), left };
+        let reader = Reader {
+            path: path.as_ref().into(),
+            state: State::Idle(file),
+            seek: Some(offset),
+            left,
+            _counted: Counted::new(),
+        };
         Self::new(Kind::File(reader), Some(left))
     }
 
@@ -227,61 +234,89 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Reads a file chunk by chunk; the file travels to the blocking pool and back, so that dropping
-/// the body never waits and at most one read is under way.
+/// Reads a file chunk by chunk, one ahead of what was taken. The file travels to the blocking pool and back, so that
+/// dropping the body never waits and at most one read is under way.
 struct Reader {
-    path: PathBuf,
+    path: Arc<Path>,
     state: State,
     seek: Option<u64>,
+    /// How much nobody has begun to read.
     left: u64,
+    _counted: Counted,
+}
+
+/// How many files are being read: what each may take at a time depends on that.
+static READERS: AtomicU64 = AtomicU64::new(0);
+
+/// One of those that read.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        READERS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        READERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 enum State {
-    Idle(Option<File>),
+    /// There is nothing more to read, or it cannot be read.
+    Done,
+    Idle(File),
     Reading(JoinHandle<(File, io::Result<Bytes>)>),
 }
 
 impl Reader {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match &mut self.state {
-                State::Idle(_) if self.left == 0 => return Poll::Ready(None),
-                State::Idle(file) => {
-                    let Some(file) = file.take() else { return Poll::Ready(None) };
-                    let (seek, wanted) = (self.seek.take(), self.left.min(READ) as usize);
-                    self.state = State::Reading(tokio::task::spawn_blocking(move || read(file, seek, wanted)));
-                }
-                State::Reading(task) => {
-                    let outcome = ready!(Pin::new(task).poll(context));
-                    let outcome = outcome.map_err(io::Error::other).and_then(|(file, read)| {
-                        self.state = State::Idle(Some(file));
-                        read
+            match std::mem::replace(&mut self.state, State::Done) {
+                State::Done => return Poll::Ready(None),
+                State::Idle(file) => self.read_on(file),
+                State::Reading(mut task) => {
+                    let Poll::Ready(outcome) = Pin::new(&mut task).poll(context) else {
+                        self.state = State::Reading(task);
+                        return Poll::Pending;
+                    };
+                    let read = outcome.map_err(io::Error::other).and_then(|(file, read)| {
+                        let bytes = read?;
+                        // While these are on their way the next ones come.
+                        self.read_on(file);
+                        Ok(bytes)
                     });
-                    return Poll::Ready(Some(match outcome {
-                        Ok(bytes) => {
-                            self.left -= bytes.len() as u64;
-                            Ok(bytes)
-                        }
-                        Err(error) => {
-                            self.state = State::Idle(None);
-                            Err(Error::io("read", &self.path, error))
-                        }
-                    }));
+                    return Poll::Ready(Some(read.map_err(|error| Error::io("read", &*self.path, error))));
                 }
             }
         }
     }
+
+    /// Begins to read the next chunk, if there is one.
+    fn read_on(&mut self, file: File) {
+        let share = (TOGETHER / READERS.load(Ordering::Relaxed).max(1)).clamp(LEAST, MOST);
+        let wanted = self.left.min(share);
+        if wanted > 0 {
+            self.left -= wanted;
+            let seek = self.seek.take();
+            self.state = State::Reading(tokio::task::spawn_blocking(move || read(file, seek, wanted)));
+        }
+    }
 }
 
-fn read(mut file: File, seek: Option<u64>, wanted: usize) -> (File, io::Result<Bytes>) {
-    let mut buffer = BytesMut::zeroed(wanted);
-    let outcome = seek.map_or(Ok(0), |offset| file.seek(SeekFrom::Start(offset))).and_then(|_| {
-        file.read_exact(&mut buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the file became shorter while it was read"),
-            _ => error,
-        })
-    });
-    (file, outcome.map(|()| buffer.freeze()))
+fn read(mut file: File, seek: Option<u64>, wanted: u64) -> (File, io::Result<Bytes>) {
+    // At most `MOST`.
+    let mut buffer = Vec::with_capacity(wanted as usize);
+    let outcome = seek
+        .map_or(Ok(0), |offset| file.seek(SeekFrom::Start(offset)))
+        .and_then(|_| (&file).take(wanted).read_to_end(&mut buffer))
+        .and_then(|read| match read as u64 == wanted {
+            true => Ok(buffer.into()),
+            false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")),
+        });
+    (file, outcome)
 }
 
 struct Blaming<B, F> {
@@ -314,8 +349,12 @@ impl<S: futures_util::Stream<Item = Result<Bytes, Error>>> http_body::Body for S
     }
 }
 
-/// How much of a file is read at once: large enough that the trip to the blocking pool does not show.
-const READ: u64 = 128 << 10;
+/// How much all files that are being read may take at once, in bytes.
+const TOGETHER: u64 = 1 << 20;
+/// How much of one file is read at once, at the least and at the most: large enough that the trip to the blocking pool does
+/// not show.
+const LEAST: u64 = 32 << 10;
+const MOST: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {

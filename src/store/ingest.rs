@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,12 +34,13 @@ pub enum Started {
 /// the process, keeps the partial for the next one to resume; so does a full disk (the error names the partial).
 ///
 /// Hashing and writing happen on the blocking pool, one batch of chunks after the other, while the next batch gathers:
-/// a slow disk slows the caller down, and while nothing comes no thread is held. At most eight chunks are in memory.
+/// a slow disk slows the caller down, and while nothing comes no thread is held. At most a MiB is in memory, and less
+/// where there are many: all ingests of the process hold 2 MiB, and one chunk each besides.
 #[derive(Debug)]
 pub struct Ingest {
     state: State,
     /// Accepted while a batch is being written.
-    queue: Vec<Bytes>,
+    queue: Batch,
     /// What was accepted so far, on file or on its way there.
     offset: u64,
 }
@@ -52,6 +54,36 @@ enum State {
 }
 
 type Worked = (Box<Writer>, Result<(), Error>);
+
+/// Chunks that wait to be written, counted among those of the whole process.
+#[derive(Debug, Default)]
+struct Batch {
+    chunks: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// How many bytes are in the batches of all ingests: what each may hold depends on how many there are.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+impl Batch {
+    fn push(&mut self, chunk: Bytes) {
+        HELD.fetch_add(chunk.len(), Ordering::Relaxed);
+        self.bytes += chunk.len();
+        self.chunks.push(chunk);
+    }
+
+    /// Says whether what comes next has to wait. An empty one always takes a chunk, so that nobody waits for others.
+    fn is_full(&self) -> bool {
+        let crowded = self.bytes > 0 && HELD.load(Ordering::Relaxed) >= ROOM;
+        crowded || self.bytes >= QUEUE || self.chunks.len() >= CHUNKS
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 impl Ingest {
     /// Begins to write the content that `expected` describes, or goes on where an earlier attempt has stopped.
@@ -111,7 +143,7 @@ impl Ingest {
         self.offset
     }
 
-    /// Accepts the next bytes; waits while four chunks are queued behind a batch that is being written.
+    /// Accepts the next bytes; waits while there are many already behind a batch that is being written.
     ///
     /// # Errors
     ///
@@ -123,7 +155,7 @@ impl Ingest {
             State::Working(task) => task.is_finished(),
             State::Lost => return Err(lost()),
         };
-        if done || self.queue.len() >= QUEUE {
+        if done || self.queue.is_full() {
             self.turn().await?;
         }
         self.offset += chunk.len() as u64;
@@ -214,7 +246,7 @@ impl Ingest {
         let _ = self.settle().await;
         let mut writer = self.into_writer()?;
         let writer = blocking(move || writer.restart().map(|()| writer)).await?;
-        Ok(Self { state: State::Idle(writer), queue: Vec::new(), offset: 0 })
+        Ok(Self { state: State::Idle(writer), queue: Batch::default(), offset: 0 })
     }
 
     /// Removes what was written.
@@ -244,7 +276,7 @@ impl Ingest {
                 Attempt::Exists => return Ok(Started::Exists),
                 Attempt::Locked(writer) => {
                     let offset = writer.offset();
-                    return Ok(Started::Ingest(Self { state: State::Idle(writer), queue: Vec::new(), offset }));
+                    return Ok(Started::Ingest(Self { state: State::Idle(writer), queue: Batch::default(), offset }));
                 }
                 Attempt::Busy(length) => length,
             };
@@ -267,7 +299,7 @@ impl Ingest {
             self.state = State::Lost;
             let (writer, outcome) = worked.map_err(|_| lost())?;
             if outcome.is_err() {
-                self.queue.clear();
+                self.queue = Batch::default();
                 self.offset = writer.offset();
             }
             self.state = State::Idle(writer);
@@ -279,13 +311,13 @@ impl Ingest {
 
     /// Begins to write what is queued, unless something is being written.
     fn launch(&mut self) {
-        if self.queue.is_empty() {
+        if self.queue.chunks.is_empty() {
             return;
         }
         self.state = match std::mem::replace(&mut self.state, State::Lost) {
             State::Idle(writer) => {
                 let batch = std::mem::take(&mut self.queue);
-                State::Working(tokio::task::spawn_blocking(move || work(writer, &batch)))
+                State::Working(tokio::task::spawn_blocking(move || work(writer, batch)))
             }
             other => other,
         };
@@ -429,8 +461,9 @@ async fn pour(blob: &Blob, mut ingest: Ingest, seams: &mut Seams) -> Result<Push
     }
 }
 
-fn work(mut writer: Box<Writer>, batch: &[Bytes]) -> Worked {
-    let outcome = batch.iter().try_for_each(|chunk| writer.write(chunk));
+fn work(mut writer: Box<Writer>, mut batch: Batch) -> Worked {
+    // What was written is let go at once: its memory serves what comes.
+    let outcome = batch.chunks.drain(..).try_for_each(|chunk| writer.write(&chunk));
     (writer, outcome)
 }
 
@@ -439,8 +472,12 @@ fn lost() -> Error {
     Error::io("finish writing", Path::new(""), io::Error::other("the runtime is shutting down"))
 }
 
-/// How many chunks are queued behind a batch: enough to bridge a slow write, little memory.
-const QUEUE: usize = 4;
+/// How many bytes are queued behind a batch: enough for few hand-overs, and to bridge a slow write.
+const QUEUE: usize = 512 << 10;
+/// How many chunks are, however small they are.
+const CHUNKS: usize = 128;
+/// How many bytes all ingests of the process may hold together before each goes on with one chunk at a time.
+const ROOM: usize = 2 << 20;
 
 /// How long to wait before asking for a lock again: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(5);

@@ -131,6 +131,7 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
+            .http1_max_buf_size(BUFFER)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_max_send_buf_size(SEND_BUFFER)
@@ -375,11 +376,14 @@ const LARGE: u64 = 256 << 10;
 /// Shorter than what servers and the gateways in front of them keep connections for, so that we are first to let go.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// How much one HTTP/2 stream may send ahead: 40 MB/s over 50 ms.
-const STREAM_WINDOW: u32 = 2 << 20;
+/// How much of an HTTP/1.1 connection is read or written at once; each has that much in memory, and no header is longer.
+const BUFFER: usize = 64 << 10;
+
+/// How much one HTTP/2 stream may send ahead: a gigabit per second over 30 ms.
+const STREAM_WINDOW: u32 = 4 << 20;
 
 /// How much all streams of a connection may: it bounds what waits in memory for slow disks.
-const CONNECTION_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 6 << 20;
 
 /// How much of each upload waits in memory for a slow network.
 const SEND_BUFFER: usize = 256 << 10;
