@@ -65,6 +65,8 @@ mod connections;
 mod faults;
 /// What holds for every composition, and what becomes of components that are damaged or strange.
 mod hostile;
+/// Digests that are remembered: which files are not read again.
+mod known;
 /// Manifests and mounts, good and bad.
 mod load;
 /// The corpus of manifests.

@@ -131,6 +131,15 @@ pub(crate) enum Problem {
     At(Box<Sided>),
 }
 
+impl Problem {
+    /// Says whether content was not what its descriptor says, by our own count or by the registry's.
+    pub(super) fn is_about_content(&self) -> bool {
+        let Self::Transfer(error) = self else { return false };
+        let disputed = |code| matches!(code, &ErrorCode::DigestInvalid | &ErrorCode::SizeInvalid);
+        matches!(error, Error::Mismatch(_)) || error.codes().any(disputed)
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         Self::Transfer(error)

@@ -23,7 +23,8 @@ use crate::copy::copy;
 use crate::error::Error;
 use crate::model::{Identifier, Location, ParseError, Tag};
 use crate::spin::{
-    self, Application, Archives, ArtifactOptions, Composition, Created, LoadOptions, Outside, PackOptions, Stale,
+    self, Application, Archives, ArtifactOptions, Composition, Created, KnownDigests, LoadOptions, Outside,
+    PackOptions, Stale,
 };
 
 /// Push a Spin application, or one WebAssembly component, to a registry.
@@ -161,11 +162,29 @@ impl Push {
         app.other_build().await.iter().for_each(|other| status.warn(&build::warning(other)));
         let composition = if compose { Composition::Composed } else { Composition::Layers };
         let options = PackOptions { annotations, created, archives, composition, ..PackOptions::default() };
-        let package = tokio::select! {
-            package = spin::pack(&app, &options) => package?,
-            () = interrupts.next() => return Err(Problem::Interrupted),
+        // Who has no home has files that are read again.
+        let known = match cache.open() {
+            Ok(cache) => KnownDigests::open(cache.known_digests()).await,
+            Err(_) => KnownDigests::none(),
         };
-        sending.send(&package, &package.identifier(), &status, &mut interrupts, context).await
+        let mut again = false;
+        loop {
+            let package = tokio::select! {
+                package = spin::pack_with(&app, &options, &known) => package?,
+                () = interrupts.next() => return Err(Problem::Interrupted),
+            };
+            known.save().await;
+            let sent = sending.send(&package, &package.identifier(), &status, &mut interrupts, context).await;
+            match sent {
+                // A file that has changed and does not look it: everything is read, once.
+                Err(problem) if !again && problem.is_about_content() && known.distrust() => {
+                    again = true;
+                    tracing::debug!(%problem, "reading all files again");
+                    known.save().await;
+                }
+                sent => return sent,
+            }
+        }
     }
 }
 
@@ -186,7 +205,7 @@ impl Sending {
 
     /// Sends what was packed, and prints what became of it.
     async fn send(
-        self,
+        &self,
         package: &impl Source,
         id: &Identifier,
         status: &Arc<Status>,
@@ -194,10 +213,10 @@ impl Sending {
         context: &Context,
     ) -> Result<(), Problem> {
         let Self { reference, tag, given, transfer, connection } = self;
-        let target = endpoint::open(&reference, Purpose::Push, given, &connection, status).await?;
+        let target = endpoint::open(reference, Purpose::Push, given.clone(), connection, status).await?;
         let options = transfer.options(status);
         let summary = tokio::select! {
-            summary = copy(package, id, &target, Some(&tag), &options) => summary?,
+            summary = copy(package, id, &target, Some(tag), &options) => summary?,
             () = interrupts.next() => {
                 // Upload sessions that nobody ends stay with the registry for days.
                 target.tidy().await;
@@ -206,7 +225,7 @@ impl Sending {
         };
         status.finish();
         output::line(&if context.quiet {
-            endpoint::pinned(&reference, summary.root.digest)
+            endpoint::pinned(reference, summary.root.digest)
         } else {
             format!("Pushed with digest {}", summary.root.digest)
         })?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -57,18 +57,23 @@ impl Blob {
     pub async fn from_file(media_type: MediaType, path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let task = tokio::task::spawn_blocking(move || {
-            let hashed = hash(&path);
+            let hashed = File::open(&path).and_then(|mut file| hash_file(&mut file, 0));
             (path, hashed)
         });
         let (path, hashed) = task.await.map_err(|error| Error::io("read", "", io::Error::other(error)))?;
-        let (digest, size) = hashed.map_err(|error| Error::io("read", &path, error))?;
+        let (digest, size, _) = hashed.map_err(|error| Error::io("read", &path, error))?;
         Ok(Self::file(Descriptor::new(media_type, digest, size), path))
     }
 
     /// Makes a blob of a file whose descriptor is known. Nothing is read now.
     pub fn file(descriptor: Descriptor, path: impl Into<PathBuf>) -> Self {
-        let size = descriptor.size;
-        Self::new(descriptor, OnDisk { path: path.into(), size })
+        Self::new(descriptor.clone(), OnDisk { path: path.into(), descriptor, trust: Trust::Given })
+    }
+
+    /// Makes a blob of a file whose descriptor was right when it was read last. Nothing is read now; what is sent from its
+    /// beginning is compared with the descriptor, and its last bytes are not sent where it is not that.
+    pub fn recalled(descriptor: Descriptor, path: impl Into<PathBuf>) -> Self {
+        Self::new(descriptor.clone(), OnDisk { path: path.into(), descriptor, trust: Trust::Compared })
     }
 
     /// Says in which repository the blob is, so that a target on the same registry may mount it.
@@ -155,7 +160,17 @@ impl Open for Memory {
 
 struct OnDisk {
     path: PathBuf,
-    size: u64,
+    descriptor: Descriptor,
+    trust: Trust,
+}
+
+/// Whether a file is what its descriptor says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It was just hashed, or whoever takes it compares.
+    Given,
+    /// It is compared while it is read.
+    Compared,
 }
 
 impl Open for OnDisk {
@@ -165,31 +180,36 @@ impl Open for OnDisk {
             let opened = tokio::task::spawn_blocking(move || File::open(path)).await;
             let file =
                 opened.map_err(io::Error::other).flatten().map_err(|error| Error::io("open", &self.path, error))?;
-            Ok(Body::from_file(file, &self.path, offset, self.size))
+            Ok(match self.trust {
+                // Of a part nobody can tell.
+                Trust::Compared if offset == 0 => Body::from_file_of(file, &self.path, &self.descriptor),
+                Trust::Compared | Trust::Given => Body::from_file(file, &self.path, offset, self.descriptor.size),
+            })
         })
     }
 }
 
-fn hash(path: &Path) -> io::Result<(Digest, u64)> {
-    let mut file = File::open(path)?;
+/// Hashes a file from where it is to its end with SHA-256, 256 KiB at a time: digest, size, and the content itself where
+/// that has at most `keep` bytes. Blocks.
+pub(crate) fn hash_file(file: &mut File, keep: u64) -> io::Result<(Digest, u64, Option<Bytes>)> {
     let mut digester = Digester::new(Algorithm::Sha256);
-    let mut buffer = vec![0; HASH_READ];
+    let likely = file.metadata().map_or(0, |metadata| metadata.len()).saturating_add(1);
+    let mut buffer = Vec::with_capacity(likely.min(HASH_READ) as usize);
     let mut size = 0;
     loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok((digester.finish(), size)),
-            Ok(n) => {
-                digester.update(&buffer[..n]);
-                size += n as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        buffer.clear();
+        let read = file.take(HASH_READ).read_to_end(&mut buffer)? as u64;
+        digester.update(&buffer);
+        size += read;
+        if read < HASH_READ {
+            let inline = (size <= keep).then(|| Bytes::copy_from_slice(&buffer));
+            return Ok((digester.finish(), size, inline));
         }
     }
 }
 
 /// How much of a file is read at once while it is hashed.
-const HASH_READ: usize = 256 << 10;
+const HASH_READ: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use crate::error::Error;
+use super::Verifier;
+use crate::error::{Error, Place};
+use crate::model::Descriptor;
 
 /// A stream of bytes that may fail: what an opened blob yields, a request sends, a response brings.
 ///
@@ -76,13 +78,19 @@ impl Body {
     /// A file that is shorter when it is read ends the body with an error that names `path`.
     pub fn from_file(file: File, path: impl AsRef<Path>, offset: u64, size: u64) -> Self {
         let left = size.saturating_sub(offset);
-        let reader = Reader {
-            path: path.as_ref().into(),
-            state: State::Idle(file),
-            seek: Some(offset),
-            left,
-            _counted: Counted::new(),
-        };
+        Self::from_opened(Opened { file, check: None }, path, offset, left)
+    }
+
+    /// Reads `file` from its beginning as [`Body::from_file`] does, and compares it with `expected`: where it differs, the
+    /// body ends with [`Error::Mismatch`] instead of its last bytes.
+    pub(crate) fn from_file_of(file: File, path: impl AsRef<Path>, expected: &Descriptor) -> Self {
+        let check = Some(Box::new(Verifier::new(expected)));
+        Self::from_opened(Opened { file, check }, path, 0, expected.size)
+    }
+
+    fn from_opened(opened: Opened, path: impl AsRef<Path>, offset: u64, left: u64) -> Self {
+        let (path, state) = (path.as_ref().into(), State::Idle(opened));
+        let reader = Reader { path, state, seek: Some(offset), left, _counted: Counted::new() };
         Self::new(Kind::File(reader), Some(left))
     }
 
@@ -267,8 +275,15 @@ impl Drop for Counted {
 enum State {
     /// There is nothing more to read, or it cannot be read.
     Done,
-    Idle(File),
-    Reading(JoinHandle<(File, io::Result<Bytes>)>),
+    Idle(Opened),
+    Reading(JoinHandle<(Opened, Result<Bytes, Error>)>),
+}
+
+/// What travels.
+struct Opened {
+    file: File,
+    /// What the content has to be, where that is to be found out.
+    check: Option<Box<Verifier>>,
 }
 
 impl Reader {
@@ -276,47 +291,65 @@ impl Reader {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Done => return Poll::Ready(None),
-                State::Idle(file) => self.read_on(file),
+                State::Idle(opened) => self.read_on(opened),
                 State::Reading(mut task) => {
                     let Poll::Ready(outcome) = Pin::new(&mut task).poll(context) else {
                         self.state = State::Reading(task);
                         return Poll::Pending;
                     };
-                    let read = outcome.map_err(io::Error::other).and_then(|(file, read)| {
+                    let lost = |error| Error::io("read", &*self.path, io::Error::other(error));
+                    let read = outcome.map_err(lost).and_then(|(opened, read)| {
                         let bytes = read?;
                         // While these are on their way the next ones come.
-                        self.read_on(file);
+                        self.read_on(opened);
                         Ok(bytes)
                     });
-                    return Poll::Ready(Some(read.map_err(|error| Error::io("read", &*self.path, error))));
+                    return Poll::Ready(Some(read));
                 }
             }
         }
     }
 
     /// Begins to read the next chunk, if there is one.
-    fn read_on(&mut self, file: File) {
+    fn read_on(&mut self, mut opened: Opened) {
         let share = (TOGETHER / READERS.load(Ordering::Relaxed).max(1)).clamp(LEAST, MOST);
         let wanted = self.left.min(share);
         if wanted > 0 {
             self.left -= wanted;
-            let seek = self.seek.take();
-            self.state = State::Reading(tokio::task::spawn_blocking(move || read(file, seek, wanted)));
+            let (path, seek, last) = (self.path.clone(), self.seek.take(), self.left == 0);
+            self.state = State::Reading(tokio::task::spawn_blocking(move || {
+                let read = opened.read(&path, seek, wanted).and_then(|bytes| opened.compare(&path, bytes, last));
+                (opened, read)
+            }));
         }
     }
 }
 
-fn read(mut file: File, seek: Option<u64>, wanted: u64) -> (File, io::Result<Bytes>) {
-    // At most `MOST`.
-    let mut buffer = Vec::with_capacity(wanted as usize);
-    let outcome = seek
-        .map_or(Ok(0), |offset| file.seek(SeekFrom::Start(offset)))
-        .and_then(|_| (&file).take(wanted).read_to_end(&mut buffer))
-        .and_then(|read| match read as u64 == wanted {
-            true => Ok(buffer.into()),
-            false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")),
+impl Opened {
+    fn read(&mut self, path: &Path, seek: Option<u64>, wanted: u64) -> Result<Bytes, Error> {
+        // At most `MOST`.
+        let mut buffer = Vec::with_capacity(wanted as usize);
+        let outcome = seek
+            .map_or(Ok(0), |offset| self.file.seek(SeekFrom::Start(offset)))
+            .and_then(|_| (&self.file).take(wanted).read_to_end(&mut buffer))
+            .and_then(|read| match read as u64 == wanted {
+                true => Ok(buffer.into()),
+                false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")),
+            });
+        outcome.map_err(|error| Error::io("read", path, error))
+    }
+
+    /// Returns what was read, unless it is the last of something wrong.
+    fn compare(&mut self, path: &Path, bytes: Bytes, last: bool) -> Result<Bytes, Error> {
+        let Some(verifier) = &mut self.check else { return Ok(bytes) };
+        let expected = verifier.expected().clone();
+        let compared = verifier.update(&bytes).and_then(|()| match self.check.take_if(|_| last) {
+            Some(verifier) => verifier.finish().map(|_| ()),
+            None => Ok(()),
         });
-    (file, outcome)
+        let blame = |actual| Verifier::blame(&expected, actual, Place::File(path.to_owned()));
+        compared.map(|()| bytes).map_err(blame)
+    }
 }
 
 struct Blaming<B, F> {

@@ -9,6 +9,8 @@ mod endpoints;
 mod progress;
 mod verify;
 
+#[cfg(feature = "spin")]
+pub(crate) use blob::hash_file;
 pub use blob::{Blob, Open};
 pub use body::Body;
 pub(crate) use body::Seams;

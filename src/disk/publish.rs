@@ -64,6 +64,27 @@ pub fn publish(partial: &Path, path: &Path, mode: Mode) -> Result<(), Error> {
 ///
 /// [`Error::Io`] where any step fails; `path` then has its old content.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Error> {
+    put(path, bytes, mode, Flush::Now)
+}
+
+/// Replaces the content of `path` by `bytes` as [`replace`] does, without waiting for the disk: readers see the old file or
+/// the new one, and after a power cut perhaps neither. For what can be found out again.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_lightly(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Error> {
+    put(path, bytes, mode, Flush::Never)
+}
+
+/// Whether something has to survive a power cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    Now,
+    Never,
+}
+
+fn put(path: &Path, bytes: &[u8], mode: Mode, flush: Flush) -> Result<(), Error> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dirs(directory)?;
     // `tempfile` creates with mode 0600, so that a secret is never readable by others, not even for a moment.
@@ -72,9 +93,11 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Error> {
     file.write_all(bytes).map_err(failed)?;
     let permissions = permissions(file.path(), mode)?;
     file.as_file().set_permissions(permissions).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
+    if flush == Flush::Now {
+        file.as_file().sync_all().map_err(failed)?;
+    }
     file.persist(path).map_err(|error| Error::io("write", path, error.error))?;
-    sync_dir(directory)
+    if flush == Flush::Now { sync_dir(directory) } else { Ok(()) }
 }
 
 /// Gives the file `existing` a second name, replacing what has it; both must be on one file system.

@@ -26,6 +26,7 @@ use crate::store::{self, Naming, SessionId, Shelf, blocking};
 /// DIR/registry/.spinreg/partial/       what is not finished
 /// DIR/registry/.spinreg/unpacked/      which files came out of which archive
 /// DIR/registry/.spinreg/packages/      which content the versions of packages have
+/// DIR/registry/.spinreg/digests        which digests the files of applications had when they were packed
 /// DIR/registry/.spinreg/manifests.lock held while a `manifest.json` and its `config.json` are replaced
 /// ```
 ///
@@ -135,6 +136,11 @@ impl Cache {
         let damaged = self.wasm.path(digest);
         blocking(move || disk::remove_if_present(&damaged)).await?;
         Ok(None)
+    }
+
+    /// Returns the file in which it is noted which digests files of applications had when they were read last.
+    pub fn known_digests(&self) -> PathBuf {
+        self.root.join(PRIVATE).join("digests")
     }
 
     /// Returns the shelf of components.

@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod glob_walk;
 mod hosts;
 mod id;
+mod known;
 mod last_build;
 mod load;
 mod lock;
@@ -65,6 +66,7 @@ pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
 pub use environment::{Lack, TargetError, Unfit};
 pub use error::{Error, Fault, Found, Host, Mount, Place, Position, Problem, Wasm};
+pub use known::KnownDigests;
 pub use last_build::{OtherBuild, note_build};
 pub use load::{
     Application, LoadOptions, LocalComponent, LocalDependency, Mounting, builds, interpret, load, load_with,
@@ -77,7 +79,7 @@ pub use materialise::{Placement, materialise};
 pub use mounts::{MountedFile, Outside};
 #[cfg(feature = "cli")]
 pub(crate) use nearest::nearest;
-pub use pack::{Archives, Composition, Infer, PackOptions, pack};
+pub use pack::{Archives, Composition, Infer, PackOptions, pack, pack_with};
 pub use package::Package;
 pub use prepare::{Prepared, Unrunnable};
 pub use runnable::Runnable;

@@ -14,12 +14,14 @@ use super::compose::{ComposeError, Discord};
 use super::composed::composed;
 use super::created::Created;
 use super::error::Error;
+use super::known::{KnownDigests, Origin};
 use super::load::{Application, LocalComponent};
 use super::lock_file::{ContentRef, LockedApp};
 use super::media;
 use super::package::Package;
 use crate::content::Blob;
-use crate::model::{Annotations, Digest, ImageManifest, Manifest, MediaType};
+use crate::model::{Annotations, Descriptor, Digest, ImageManifest, Manifest, MediaType};
+use crate::store::blocking;
 
 /// How an application is packed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,11 +80,21 @@ pub enum Archives {
 /// composed; [`Error::TooManyLayers`] where even archives do not help, [`Error::Transfer`] for files that cannot be read or
 /// change meanwhile.
 pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, Error> {
+    pack_with(app, options, &KnownDigests::none()).await
+}
+
+/// Packs an application as [`pack`] does, and does not read files again that `known` recalls: they are compared when they
+/// are sent.
+///
+/// # Errors
+///
+/// As [`pack`].
+pub async fn pack_with(app: &Application, options: &PackOptions, known: &KnownDigests) -> Result<Package, Error> {
     let app = &match options.composition {
         Composition::Composed => composed(app).await?,
         Composition::Layers => separable(app)?.clone(),
     };
-    let content = Content::read(app).await?;
+    let content = Content::read(app, known).await?;
     let mut lock = app.lock.clone();
     for (component, locked) in app.components.iter().zip(&mut lock.components) {
         locked.source.content = content.wasm_reference(&component.wasm, component.made.as_ref());
@@ -135,7 +147,7 @@ struct Content {
 }
 
 impl Content {
-    async fn read(app: &Application) -> Result<Self, Error> {
+    async fn read(app: &Application, known: &KnownDigests) -> Result<Self, Error> {
         let mut wanted = HashSet::new();
         for component in &app.components {
             let dependencies = component.dependencies.iter().map(|dependency| (&dependency.wasm, &dependency.made));
@@ -144,7 +156,8 @@ impl Content {
             wanted.extend(component.files.iter().map(|file| (file.source.clone(), media::DATA)));
         }
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let files = stream::iter(wanted).map(hash).buffer_unordered(at_once).try_collect().await?;
+        let find = |file| find_out(file, known.clone());
+        let files = stream::iter(wanted).map(find).buffer_unordered(at_once).try_collect().await?;
         Ok(Self { files })
     }
 
@@ -186,13 +199,21 @@ impl Content {
     }
 }
 
-async fn hash(file: (PathBuf, MediaType)) -> Result<((PathBuf, MediaType), (Blob, ContentRef)), crate::error::Error> {
+type Found = ((PathBuf, MediaType), (Blob, ContentRef));
+
+async fn find_out(file: (PathBuf, MediaType), known: KnownDigests) -> Result<Found, crate::error::Error> {
     let (path, media_type) = file;
-    let blob = Blob::from_file(media_type.clone(), path.clone()).await?;
-    let small = blob.descriptor().size <= media::MAX_INLINE;
-    let inline = if small { Some(blob.read(media::MAX_INLINE).await?) } else { None };
-    let reference = ContentRef { source: None, inline, digest: Some(blob.descriptor().digest) };
-    Ok(((path, media_type), (blob, reference)))
+    blocking(move || {
+        let found = known.of_file(&path)?;
+        let descriptor = Descriptor::new(media_type.clone(), found.digest, found.size);
+        let blob = match found.from {
+            Origin::Read => Blob::file(descriptor, &path),
+            Origin::Memory => Blob::recalled(descriptor, &path),
+        };
+        let reference = ContentRef { source: None, inline: found.inline, digest: Some(found.digest) };
+        Ok(((path, media_type), (blob, reference)))
+    })
+    .await
 }
 
 /// Gives each component, each dependency and each file that is not inline a layer of its own.
