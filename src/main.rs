@@ -19,8 +19,11 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let failed =
         |error| Failure { message: format!("cannot start: {error}"), excerpt: None, hint: None, exit: Exit::Failed };
-    let mut builder = if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-    let runtime = builder.worker_threads(WORKERS).max_blocking_threads(DISK).enable_all().build().map_err(failed)?;
+    let runtime = match cli.serves() {
+        true => Builder::new_multi_thread().worker_threads(WORKERS).max_blocking_threads(MANY).enable_all().build(),
+        false => Builder::new_current_thread().max_blocking_threads(FEW).enable_all().build(),
+    };
+    let runtime = runtime.map_err(failed)?;
     let outcome = runtime.block_on(cli.run());
     // A file that is still being hashed or read, or a name being looked up, must not hold up the end.
     runtime.shutdown_background();
@@ -32,4 +35,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 const WORKERS: usize = 2;
 
 /// No disk is faster with more at a time, and each thread takes memory of its own. None waits for another one's work.
-const DISK: usize = 8;
+const FEW: usize = 4;
+
+/// The disks of many clients.
+const MANY: usize = 24;

@@ -49,7 +49,7 @@ impl Blob {
         Self::new(descriptor, Memory(bytes.into()))
     }
 
-    /// Makes a blob of a file, reading it once on the blocking pool to hash it (SHA-256, 256 KiB at a time).
+    /// Makes a blob of a file, reading it once on the blocking pool to hash it (SHA-256, 64 KiB at a time).
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl Open for OnDisk {
     }
 }
 
-/// Hashes a file from where it is to its end with SHA-256, 256 KiB at a time: digest, size, and the content itself where
+/// Hashes a file from where it is to its end with SHA-256, 64 KiB at a time: digest, size, and the content itself where
 /// that has at most `keep` bytes. Blocks.
 pub(crate) fn hash_file(file: &mut File, keep: u64) -> io::Result<(Digest, u64, Option<Bytes>)> {
     let mut digester = Digester::new(Algorithm::Sha256);
@@ -209,7 +209,7 @@ pub(crate) fn hash_file(file: &mut File, keep: u64) -> io::Result<(Digest, u64, 
 }
 
 /// How much of a file is read at once while it is hashed.
-const HASH_READ: u64 = 256 << 10;
+const HASH_READ: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -3,19 +3,18 @@
 use std::fmt;
 use std::fs::File;
 use std::future::poll_fn;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::task::JoinHandle;
 
 use super::Verifier;
-use crate::error::{Error, Place};
+use super::reader::Reader;
+use crate::error::Error;
 use crate::model::Descriptor;
 
 /// A stream of bytes that may fail: what an opened blob yields, a request sends, a response brings.
@@ -72,26 +71,21 @@ impl Body {
         Self::new(Kind::Bytes(bytes), left)
     }
 
-    /// Reads `file` from `offset` to its end at `size` (in bytes), on the blocking pool: up to 256 KiB at a time, fewer where
-    /// many files are read, and the next ones while those are on their way.
+    /// Reads `file` from `offset` to its end at `size` (in bytes), up to 256 KiB at a time and fewer where many files are read:
+    /// at once what the system has in memory, the rest on the blocking pool, while what came before is on its way.
     ///
     /// A file that is shorter when it is read ends the body with an error that names `path`.
     pub fn from_file(file: File, path: impl AsRef<Path>, offset: u64, size: u64) -> Self {
         let left = size.saturating_sub(offset);
-        Self::from_opened(Opened { file, check: None }, path, offset, left)
+        Self::new(Kind::File(Reader::new(file, path.as_ref(), offset, left, None)), Some(left))
     }
 
     /// Reads `file` from its beginning as [`Body::from_file`] does, and compares it with `expected`: where it differs, the
     /// body ends with [`Error::Mismatch`] instead of its last bytes.
     pub(crate) fn from_file_of(file: File, path: impl AsRef<Path>, expected: &Descriptor) -> Self {
         let check = Some(Box::new(Verifier::new(expected)));
-        Self::from_opened(Opened { file, check }, path, 0, expected.size)
-    }
-
-    fn from_opened(opened: Opened, path: impl AsRef<Path>, offset: u64, left: u64) -> Self {
-        let (path, state) = (path.as_ref().into(), State::Idle(opened));
-        let reader = Reader { path, state, seek: Some(offset), left, _counted: Counted::new() };
-        Self::new(Kind::File(reader), Some(left))
+        let reader = Reader::new(file, path.as_ref(), 0, expected.size, check);
+        Self::new(Kind::File(reader), Some(expected.size))
     }
 
     /// Wraps any other body. Its errors are mapped by `blame`.
@@ -242,116 +236,6 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Reads a file chunk by chunk, one ahead of what was taken. The file travels to the blocking pool and back, so that
-/// dropping the body never waits and at most one read is under way.
-struct Reader {
-    path: Arc<Path>,
-    state: State,
-    seek: Option<u64>,
-    /// How much nobody has begun to read.
-    left: u64,
-    _counted: Counted,
-}
-
-/// How many files are being read: what each may take at a time depends on that.
-static READERS: AtomicU64 = AtomicU64::new(0);
-
-/// One of those that read.
-struct Counted;
-
-impl Counted {
-    fn new() -> Self {
-        READERS.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        READERS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-enum State {
-    /// There is nothing more to read, or it cannot be read.
-    Done,
-    Idle(Opened),
-    Reading(JoinHandle<(Opened, Result<Bytes, Error>)>),
-}
-
-/// What travels.
-struct Opened {
-    file: File,
-    /// What the content has to be, where that is to be found out.
-    check: Option<Box<Verifier>>,
-}
-
-impl Reader {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Done) {
-                State::Done => return Poll::Ready(None),
-                State::Idle(opened) => self.read_on(opened),
-                State::Reading(mut task) => {
-                    let Poll::Ready(outcome) = Pin::new(&mut task).poll(context) else {
-                        self.state = State::Reading(task);
-                        return Poll::Pending;
-                    };
-                    let lost = |error| Error::io("read", &*self.path, io::Error::other(error));
-                    let read = outcome.map_err(lost).and_then(|(opened, read)| {
-                        let bytes = read?;
-                        // While these are on their way the next ones come.
-                        self.read_on(opened);
-                        Ok(bytes)
-                    });
-                    return Poll::Ready(Some(read));
-                }
-            }
-        }
-    }
-
-    /// Begins to read the next chunk, if there is one.
-    fn read_on(&mut self, mut opened: Opened) {
-        let share = (TOGETHER / READERS.load(Ordering::Relaxed).max(1)).clamp(LEAST, MOST);
-        let wanted = self.left.min(share);
-        if wanted > 0 {
-            self.left -= wanted;
-            let (path, seek, last) = (self.path.clone(), self.seek.take(), self.left == 0);
-            self.state = State::Reading(tokio::task::spawn_blocking(move || {
-                let read = opened.read(&path, seek, wanted).and_then(|bytes| opened.compare(&path, bytes, last));
-                (opened, read)
-            }));
-        }
-    }
-}
-
-impl Opened {
-    fn read(&mut self, path: &Path, seek: Option<u64>, wanted: u64) -> Result<Bytes, Error> {
-        // At most `MOST`.
-        let mut buffer = Vec::with_capacity(wanted as usize);
-        let outcome = seek
-            .map_or(Ok(0), |offset| self.file.seek(SeekFrom::Start(offset)))
-            .and_then(|_| (&self.file).take(wanted).read_to_end(&mut buffer))
-            .and_then(|read| match read as u64 == wanted {
-                true => Ok(buffer.into()),
-                false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")),
-            });
-        outcome.map_err(|error| Error::io("read", path, error))
-    }
-
-    /// Returns what was read, unless it is the last of something wrong.
-    fn compare(&mut self, path: &Path, bytes: Bytes, last: bool) -> Result<Bytes, Error> {
-        let Some(verifier) = &mut self.check else { return Ok(bytes) };
-        let expected = verifier.expected().clone();
-        let compared = verifier.update(&bytes).and_then(|()| match self.check.take_if(|_| last) {
-            Some(verifier) => verifier.finish().map(|_| ()),
-            None => Ok(()),
-        });
-        let blame = |actual| Verifier::blame(&expected, actual, Place::File(path.to_owned()));
-        compared.map(|()| bytes).map_err(blame)
-    }
-}
-
 struct Blaming<B, F> {
     body: Pin<Box<B>>,
     blame: F,
@@ -381,13 +265,6 @@ impl<S: futures_util::Stream<Item = Result<Bytes, Error>>> http_body::Body for S
         self.0.as_mut().poll_next(context).map_ok(Frame::data)
     }
 }
-
-/// How much all files that are being read may take at once, in bytes.
-const TOGETHER: u64 = 1 << 20;
-/// How much of one file is read at once, at the least and at the most: large enough that the trip to the blocking pool does
-/// not show.
-const LEAST: u64 = 32 << 10;
-const MOST: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ mod blob;
 mod body;
 mod endpoints;
 mod progress;
+mod reader;
 mod verify;
 
 #[cfg(feature = "spin")]

@@ -403,4 +403,4 @@ fn session_name(want: &Want) -> &str {
 const ROUNDS: usize = 64;
 
 /// How much of a partial is read at once while it is hashed again.
-const READ: usize = 256 << 10;
+const READ: usize = 64 << 10;
