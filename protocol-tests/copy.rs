@@ -4,7 +4,7 @@
 /// Archives: air gaps, hostile ones, attempts that were killed.
 mod archives;
 /// Something to copy: an index with referrers of all kinds.
-mod corpus;
+pub(crate) mod corpus;
 /// Two registries, and nobody's credentials at the other.
 mod credentials;
 /// What the tool says, and how it ends.

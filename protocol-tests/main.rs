@@ -118,6 +118,9 @@ mod killed;
 mod leaks;
 /// Logins: proved, saved, found, removed.
 mod login;
+/// What is published: looked at, tagged, deleted, taken apart.
+#[cfg(unix)]
+mod look;
 /// Push and pull from end to end.
 mod main_job;
 /// The tool as a plugin of Spin.

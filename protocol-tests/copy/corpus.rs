@@ -10,11 +10,11 @@ use spinreg::store::Layout;
 
 /// An index for two platforms, with an SBOM that is signed, a signature of one platform's manifest that is in a list only,
 /// as clients keep it, and one under a tag of cosign's make. Spelt in a way that nobody would print again.
-pub(super) struct Corpus {
-    pub(super) index: Digest,
-    pub(super) arm64: Digest,
-    pub(super) sbom: Digest,
-    pub(super) signature_of_arm64: Digest,
+pub(crate) struct Corpus {
+    pub(crate) index: Digest,
+    pub(crate) arm64: Digest,
+    pub(crate) sbom: Digest,
+    pub(crate) signature_of_arm64: Digest,
     manifests: Vec<Manifest>,
     blobs: Vec<(Descriptor, Vec<u8>)>,
     /// How many of the manifests are the index and what is below it.
@@ -77,12 +77,12 @@ impl Maker {
 
 impl Corpus {
     /// Makes it in a layout, as `v1`.
-    pub(super) async fn at(path: &Path) -> Self {
+    pub(crate) async fn at(path: &Path) -> Self {
         Self::with(path, Algorithm::Sha512).await
     }
 
     /// Makes it in a layout, as `v1`, with layers whose names are of this algorithm.
-    pub(super) async fn with(path: &Path, algorithm: Algorithm) -> Self {
+    pub(crate) async fn with(path: &Path, algorithm: Algorithm) -> Self {
         let layout = Layout::create(path).await.expect("a writable directory");
         let mut maker = Maker { layout, manifests: Vec::new(), blobs: Vec::new(), algorithm };
         let mut amd64 = maker.image("amd64").await;
@@ -110,12 +110,12 @@ impl Corpus {
     }
 
     /// Returns the tag under which the index is signed.
-    pub(super) fn cosign_tag(&self) -> String {
+    pub(crate) fn cosign_tag(&self) -> String {
         Self::tag_of(&self.index, ".sig")
     }
 
     /// Holds a source to it, byte for byte, referrers and tags included.
-    pub(super) async fn is_at(&self, source: &impl Source) {
+    pub(crate) async fn is_at(&self, source: &impl Source) {
         for manifest in &self.manifests {
             let id = Identifier::Digest(manifest.digest());
             let found = source.manifest(&id).await.unwrap_or_else(|error| panic!("{id}: {error}"));
@@ -138,7 +138,7 @@ impl Corpus {
     }
 
     /// Holds a source to the index and what is below it, whatever else it has.
-    pub(super) async fn is_there(&self, source: &impl Source) {
+    pub(crate) async fn is_there(&self, source: &impl Source) {
         for manifest in &self.manifests[..self.core] {
             let found = source.manifest(&Identifier::Digest(manifest.digest())).await.expect("it was copied");
             assert_eq!(found.bytes(), manifest.bytes(), "other bytes");
@@ -146,7 +146,7 @@ impl Corpus {
     }
 
     /// Holds a source to the index and what is below it, and to nothing else.
-    pub(super) async fn is_there_alone(&self, source: &impl Source) {
+    pub(crate) async fn is_there_alone(&self, source: &impl Source) {
         for (n, manifest) in self.manifests.iter().enumerate() {
             let found = source.manifest(&Identifier::Digest(manifest.digest())).await;
             assert_eq!(found.is_ok(), n < self.core, "{}", manifest.digest());

@@ -81,6 +81,33 @@ impl Cli {
         self.start(arguments, Some(input.to_owned())).wait().await
     }
 
+    /// Runs the tool on a terminal of its own, where `typed` is typed; what it shows counts as standard output.
+    #[cfg(unix)]
+    pub(crate) async fn run_on_a_terminal<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        typed: &str,
+    ) -> Run {
+        use std::io::{Read as _, Write as _};
+        let terminal = nix::pty::openpty(None, None).expect("a terminal");
+        let end = || Stdio::from(terminal.slave.try_clone().expect("another handle"));
+        let child = self.command(arguments).stdin(end()).stdout(end()).stderr(end()).spawn();
+        drop(terminal.slave);
+        let mut near = std::fs::File::from(terminal.master);
+        near.write_all(typed.as_bytes()).expect("somebody reads");
+        let shown = tokio::task::spawn_blocking(move || {
+            let (mut shown, mut chunk) = (Vec::new(), [0; 4096]);
+            // The end of a terminal is an error.
+            while let Ok(n @ 1..) = near.read(&mut chunk) {
+                shown.extend_from_slice(&chunk[..n]);
+            }
+            shown
+        });
+        let stderr = tokio::spawn(std::future::ready(Vec::new()));
+        let child = child.expect("the tool was built with its tests");
+        Running { child, stdout: shown, stderr, secrets: self.secrets.clone() }.wait().await
+    }
+
     /// Starts the tool and leaves it running.
     pub(crate) fn start<A: AsRef<OsStr>>(
         &self,

@@ -1,10 +1,11 @@
 //! What people are told when something fails: the message, what to do next, and the exit code.
 
+mod invocation;
 mod source;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -18,10 +19,12 @@ use super::triggers::Ended;
 use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
-use crate::model::{ErrorCode, ErrorEntry, Location, ParseError, Reference, Registry};
+use crate::model::{ErrorCode, ErrorEntry, Identifier, Location, ParseError, Reference};
 use crate::spin;
 use crate::spin::compose::Discord;
 use crate::transport::READ_CERTIFICATES;
+
+pub(crate) use self::invocation::Invocation;
 
 /// The end of a command that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +126,12 @@ pub(crate) enum Problem {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// A file that was named.
+    #[error("there is no file `{}`", .0.display())]
+    NoFile(PathBuf),
+    /// Whoever was asked has not said yes.
+    #[error("nothing was deleted")]
+    Declined,
     /// A program that was started did not end well.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -155,57 +164,6 @@ impl From<spin::Error> for Problem {
     }
 }
 
-/// What was being done, as far as hints depend on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Invocation {
-    Login(Registry),
-    Logout(Registry),
-    Push(Location),
-    Pull(Location),
-    Copy(Location, Location),
-    Explain(Reference),
-    Doctor(Reference),
-    Conformance,
-    Serve,
-    /// Something on this computer's disk.
-    Local,
-}
-
-impl Invocation {
-    /// Returns the registry as people name it.
-    fn registry(&self) -> Option<&Registry> {
-        match self {
-            Self::Login(registry) | Self::Logout(registry) => Some(registry),
-            Self::Push(Location::Registry(reference)) | Self::Pull(Location::Registry(reference)) => {
-                Some(reference.registry())
-            }
-            Self::Explain(reference) | Self::Doctor(reference) => Some(reference.registry()),
-            Self::Push(_) | Self::Pull(_) => None,
-            Self::Copy(..) | Self::Conformance | Self::Serve | Self::Local => None,
-        }
-    }
-
-    /// Returns the repository's name.
-    fn name(&self) -> &str {
-        match self {
-            Self::Push(Location::Registry(reference)) | Self::Pull(Location::Registry(reference)) => {
-                reference.name().as_str()
-            }
-            _ => "",
-        }
-    }
-
-    fn host(&self) -> &str {
-        self.registry().map_or("HOST", Registry::as_str)
-    }
-
-    fn is_on(&self, domain: &str) -> bool {
-        self.registry().is_some_and(|registry| {
-            registry.host().strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
-    }
-}
-
 /// Says what people are told about `problem`.
 pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
     if let Problem::At(sided) = problem {
@@ -225,6 +183,8 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
             (Some(hint.to_owned()), Exit::Integrity)
         }
         Problem::Interrupted => (None, Exit::Interrupted),
+        Problem::NoFile(_) => (Some("check the path".to_owned()), Exit::NotFound),
+        Problem::Declined => (Some("answer `y`, or do not be asked with `--yes`".to_owned()), Exit::Failed),
         Problem::Ended(ended) => (None, Exit::Passed(ended.code())),
         Problem::At(_) => (None, Exit::Failed),
     };
@@ -255,6 +215,8 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "server" => "write a host, perhaps with a port, such as `ghcr.io` or `localhost:5000`",
         "moment" => "write seconds since 1970, or a date and time as in `2026-01-31T12:00:00Z`",
         "annotation" => "write `--annotation KEY=VALUE`",
+        "blob" => "write `REGISTRY/NAME@sha256:…`; `spinreg manifest get` shows the digests of what is published",
+        "what to delete" => "name a tag, as in `ghcr.io/me/app:v1`, or a digest, as in `ghcr.io/me/app@sha256:…`",
         "fault" => "`spinreg serve --fault help` lists all of them",
         "environment variable" => "write `--env KEY=VALUE`",
         _ => "run the command with `--help` for what it takes",
@@ -443,27 +405,27 @@ fn explain_io(failure: &IoFailure, invocation: &Invocation) -> Option<String> {
 fn explain_missing(errors: &[ErrorEntry], place: &Place, invocation: &Invocation) -> Option<String> {
     let (host, name) = (invocation.host(), invocation.name());
     let unknown_name = errors.iter().any(|entry| entry.code == ErrorCode::NameUnknown);
-    Some(match (invocation, place) {
-        (Invocation::Push(Location::Registry(_)), _) if invocation.is_on("amazonaws.com") => {
+    Some(match (invocation, invocation.location()?, place) {
+        (Invocation::Push(_), Location::Registry(_), _) if invocation.is_on("amazonaws.com") => {
             format!("create the repository first: `aws ecr create-repository --repository-name {name}`")
         }
-        (Invocation::Push(Location::Registry(_)), _) => {
+        (Invocation::Push(_), Location::Registry(_), _) => {
             format!("create the repository `{name}` on `{host}` first, or check its name")
         }
-        (Invocation::Pull(Location::Registry(_)), Place::Request(_)) if unknown_name => {
+        (Invocation::Push(_), ..) => return None,
+        (_, Location::Registry(_), Place::Request(_)) if unknown_name => {
             format!("check the name `{name}`; it may also be private: `spinreg login {host}`")
         }
-        (Invocation::Pull(Location::Registry(_)), Place::Request(_)) => {
+        (_, Location::Registry(_), Place::Request(_)) => {
             format!("check the tag or digest, and whether it was pushed to `{host}/{name}`")
         }
-        (Invocation::Pull(Location::Layout { .. }), Place::File(_)) => {
+        (_, Location::Layout { .. }, Place::File(_)) => {
             "`oci:` names an OCI image layout directory; check the path and the tag".to_owned()
         }
-        (Invocation::Pull(Location::Archive { .. }), Place::File(_)) => {
+        (_, Location::Archive { .. }, Place::File(_)) => {
             "`oci-archive:` names a tar archive of an OCI image layout; check the path and the tag".to_owned()
         }
-        (Invocation::Push(Location::Layout { .. } | Location::Archive { .. }), _) => return None,
-        (Invocation::Pull(_), _) => "it holds no application for this tool; check what was pushed there".to_owned(),
+        (Invocation::Pull(_), ..) => "it holds no application for this tool; check what was pushed there".to_owned(),
         _ => return None,
     })
 }
@@ -481,7 +443,7 @@ fn explain_unmet(unmet: &Unmet, invocation: &Invocation) -> String {
         (Tried::Withheld, _) => {
             "let the registry speak HTTPS, or send credentials in the clear with `--insecure-credentials`".to_owned()
         }
-        (Tried::Nothing, Invocation::Pull(_)) => {
+        (Tried::Nothing, Invocation::Pull(_) | Invocation::Look(_)) => {
             format!("log in with `spinreg login {host}`; a repository that does not exist may look the same")
         }
         (Tried::Nothing, _) => format!("log in with `spinreg login {host}`"),
@@ -491,7 +453,10 @@ fn explain_unmet(unmet: &Unmet, invocation: &Invocation) -> String {
         (Tried::Account { username, .. }, Invocation::Push(_)) if !username.is_empty() => {
             format!("{again}, as somebody who may push to `{}`{}", invocation.name(), scope_of_ghcr(invocation))
         }
-        (Tried::Account { .. }, Invocation::Pull(_)) => {
+        (Tried::Account { username, .. }, Invocation::Change(_) | Invocation::Delete(_)) if !username.is_empty() => {
+            format!("{again}, as somebody who may change `{}`{}", invocation.name(), scope_of_ghcr(invocation))
+        }
+        (Tried::Account { .. }, Invocation::Pull(_) | Invocation::Look(_)) => {
             format!("`{}` may be private or not exist; {again}", invocation.name())
         }
         _ => again,
@@ -543,6 +508,9 @@ fn explain_unreachable(failure: &Unreachable, invocation: &Invocation) -> Option
         UnreachableKind::Broken if matches!(invocation, Invocation::Pull(_)) => {
             "try again: what has arrived is kept".into()
         }
+        UnreachableKind::Broken if matches!(invocation, Invocation::Look(_) | Invocation::Delete(_)) => {
+            "try again".into()
+        }
         UnreachableKind::Broken => "try again: what has been pushed is kept".into(),
     })
 }
@@ -556,16 +524,29 @@ fn explain_refused(refused: &Refused, invocation: &Invocation) -> (Option<String
     let denied = |text: String| (Some(text), Exit::NotPermitted);
     let failed = |text: &str| (Some(text.to_owned()), Exit::Failed);
     match (refused.status.as_u16(), invocation) {
-        (_, Invocation::Push(_)) if immutable => failed("tags cannot be moved there: push under a new tag"),
+        (_, Invocation::Push(_) | Invocation::Change(_)) if immutable => {
+            failed("tags cannot be moved there: push under a new tag")
+        }
         (401, _) => denied(format!("log in with `spinreg login {host}`")),
         (403, Invocation::Push(_)) => denied(format!(
             "log in with `spinreg login {host}` as somebody who may push to `{name}`{}",
             scope_of_ghcr(invocation)
         )),
-        (403, Invocation::Pull(_)) => {
+        (403, Invocation::Change(_) | Invocation::Delete(_)) => denied(format!(
+            "log in with `spinreg login {host}` as somebody who may change `{name}`{}",
+            scope_of_ghcr(invocation)
+        )),
+        (403, Invocation::Pull(_) | Invocation::Look(_)) => {
             denied(format!("`{name}` may be private or not exist; log in with `spinreg login {host}`"))
         }
         (403, _) => (None, Exit::NotPermitted),
+        (400 | 405, Invocation::Delete(at)) if matches!(at.identifier(), Identifier::Tag(_)) => failed(
+            "many registries delete manifests alone, by their digests and with all their tags: `spinreg resolve REFERENCE` \
+             says which, and `spinreg delete NAME@DIGEST` deletes it",
+        ),
+        (400 | 405, Invocation::Delete(_)) => {
+            failed("deleting is switched off there, or left to the registry's own pages or rules")
+        }
         (405, _) => failed("the registry does not offer this; it may be read-only"),
         (413, _) => failed("a file is larger than the registry, or a proxy before it, takes"),
         (429, _) => match refused.details.allowance {

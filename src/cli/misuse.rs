@@ -24,6 +24,15 @@ pub(crate) enum Misuse {
     /// Several tags, and a digest.
     #[error("`{0}` names a digest, and several tags are to be copied")]
     TagsOfDigest(Box<Location>),
+    /// A file that grows alone.
+    #[error("nothing is deleted in an archive")]
+    DeleteInArchive,
+    /// An archive has what its manifests need.
+    #[error("an archive keeps no blob that no manifest needs")]
+    BlobInArchive,
+    /// What a terminal could be steered by.
+    #[error("the blob `{0}` is not printed on a terminal: it is no text, or a long one")]
+    BinaryToTerminal(Box<Digest>),
     /// Two secrets where there is room for one.
     #[error("standard input is to have two secrets")]
     OneStdin,
@@ -138,6 +147,9 @@ impl Misuse {
             Self::DigestTarget(_) => "name a tag: `REGISTRY/NAME:TAG`",
             Self::OtherDigest { .. } => "name a tag at the target, or the digest that the source has",
             Self::TagsOfDigest(_) => "leave the digest away",
+            Self::DeleteInArchive => "copy what is to stay into a new one: `spinreg copy --tags PATTERN OLD NEW`",
+            Self::BlobInArchive => "put it into a layout, `oci:DIRECTORY`, and copy that when it has the manifest",
+            Self::BinaryToTerminal(_) => "write it to a file with `-o FILE`, or hand it to a program",
             Self::OneStdin => {
                 "put one of them into `SPINREG_FROM_PASSWORD`, `SPINREG_FROM_TOKEN`, `SPINREG_TO_PASSWORD` or \
                  `SPINREG_TO_TOKEN`, or log in first"

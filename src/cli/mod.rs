@@ -6,6 +6,7 @@
 
 mod app_source;
 mod auth;
+mod blob;
 mod build;
 mod cache;
 mod certificates;
@@ -16,11 +17,13 @@ mod copy;
 mod copy_report;
 mod copy_sides;
 mod credentials;
+mod delete;
 mod doctor;
 mod download;
 mod endpoint;
 mod failure;
 mod fetch;
+mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +32,7 @@ mod listen;
 mod log;
 mod login;
 mod logout;
+mod manifest;
 mod misuse;
 mod obtain;
 mod options;
@@ -39,12 +43,18 @@ mod prepare;
 mod pull;
 mod push;
 mod reach;
+mod resolve;
 mod serve;
 mod serve_faults;
 mod serve_gc;
 mod server;
+mod sight;
 mod status;
+mod tag;
+mod tag_order;
+mod tags;
 mod tally;
+mod told;
 mod triggers;
 mod up;
 
@@ -53,19 +63,25 @@ use std::error::Error as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::auth::Auth;
+use self::blob::BlobFamily;
 use self::cache::CacheFamily;
 use self::conformance::Conformance;
 use self::context::Context;
 use self::copy::Copy;
+use self::delete::Delete;
 use self::doctor::Doctor;
 use self::failure::Invocation;
 use self::login::Login;
 use self::logout::Logout;
+use self::manifest::ManifestFamily;
 use self::options::Global;
 use self::prepare::Prepare;
 use self::pull::Pull;
 use self::push::Push;
+use self::resolve::Resolve;
 use self::serve_gc::ServeFamily;
+use self::tag::Retag;
+use self::tags::Tags;
 use self::up::Up;
 use crate::model::ParseError;
 
@@ -87,6 +103,12 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Copy(Box<Copy>),
+    Resolve(Box<Resolve>),
+    Tags(Box<Tags>),
+    Tag(Box<Retag>),
+    Delete(Box<Delete>),
+    Manifest(Box<ManifestFamily>),
+    Blob(Box<BlobFamily>),
     Up(Box<Up>),
     Prepare(Box<Prepare>),
     Auth(Auth),
@@ -153,6 +175,12 @@ impl Cli {
                     Verb::Pull(command) => command.run(&context).await,
                 },
                 Command::Copy(command) => command.run(&context).await,
+                Command::Resolve(command) => command.run(&context).await,
+                Command::Tags(command) => command.run(&context).await,
+                Command::Tag(command) => command.run(&context).await,
+                Command::Delete(command) => command.run(&context).await,
+                Command::Manifest(command) => command.run(&context).await,
+                Command::Blob(command) => command.run(&context).await,
                 Command::Up(command) => command.run(&context).await,
                 Command::Prepare(command) => command.run(&context).await,
                 Command::Auth(command) => command.run(&context).await,
@@ -180,6 +208,12 @@ impl Command {
                 let (from, to) = command.ends();
                 Invocation::Copy(from.clone(), to.clone())
             }
+            Self::Resolve(command) => Invocation::Look(command.reference().clone()),
+            Self::Tags(command) => Invocation::Look(command.reference().clone()),
+            Self::Tag(command) => Invocation::Change(command.reference().clone()),
+            Self::Delete(command) => Invocation::Delete(command.reference().clone()),
+            Self::Manifest(command) => command.invocation(),
+            Self::Blob(command) => command.invocation(),
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),

@@ -1,7 +1,10 @@
 //! Results: standard output and nothing else.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
+use serde::Serialize;
+
+use crate::conformance::report::{block, is_harmless};
 use crate::error::Error;
 
 /// Prints one line of result. A reader who has gone away has had enough: that is success.
@@ -27,10 +30,63 @@ pub(crate) fn page(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Prints a document for programs. What could steer a terminal is written as JSON escapes: the values are the same.
+///
+/// # Errors
+///
+/// As for [`line`].
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Error> {
+    page(&tame(&serde_json::to_string_pretty(document).expect("plain data")))
+}
+
+/// Prints text of others exactly as it is; on a terminal, what could steer that is shown by its number.
+///
+/// # Errors
+///
+/// As for [`line`].
+pub(crate) fn exactly(bytes: &[u8]) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        drop(out);
+        return page(&block(&String::from_utf8_lossy(bytes)));
+    }
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", STANDARD_OUTPUT, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Escapes what only stands in strings.
+fn tame(json: &str) -> String {
+    let mut tamed = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_harmless(c) {
+            tamed.push(c);
+        } else {
+            tamed.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    tamed
+}
+
 /// What stands for a path where standard output could not be written.
 pub(crate) const STANDARD_OUTPUT: &str = "standard output";
 
 /// Prints one line for people on standard error; where nobody listens, nothing is lost.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_steer_no_terminal_and_mean_the_same() {
+        let text = "\u{1b}[2J\u{9b}31m \u{202e}gnp.exe \u{e0041} größer 例\n";
+        let json = tame(&serde_json::to_string_pretty(&[text]).expect("plain data"));
+        assert!(!json.contains(|c| c != '\n' && !is_harmless(c)), "{json:?}");
+        assert!(json.contains("größer 例") && json.contains("\\udb40"), "{json}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).expect("JSON"), [text]);
+    }
 }

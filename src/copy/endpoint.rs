@@ -2,8 +2,8 @@
 
 use super::Vacant;
 use crate::content::{Blob, Pushed, Source, Tagged, Target};
-use crate::error::Error;
-use crate::model::{Descriptor, Digest, Identifier, Manifest, Tag};
+use crate::error::{Details, Error, Missing, Place};
+use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
 use crate::registry::Repository;
 use crate::store::{Archive, Layout};
 
@@ -31,6 +31,28 @@ macro_rules! each {
             Endpoint::Vacant($end) => $doing,
         }
     };
+}
+
+impl Endpoint {
+    /// Describes a blob of which only the digest is known; its media type is not.
+    ///
+    /// **Requests**: one `HEAD` to a registry. Of a file, the length is looked up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where it is not there; whatever keeps the end from answering.
+    pub async fn describe_blob(&self, digest: &Digest) -> Result<Descriptor, Error> {
+        let (size, place) = match self {
+            Self::Repository(repository) => return repository.describe_blob(digest).await,
+            Self::Layout(layout) => (layout.shelf().size(digest).await?, Place::file(layout.root())),
+            Self::Archive(archive) => (archive.size(digest), Place::file(archive.path())),
+            Self::Vacant(_) => (None, Place::Unknown),
+        };
+        let missing =
+            || Missing { what: format!("blob `{digest}`"), place, errors: Vec::new(), details: Details::default() };
+        let size = size.ok_or_else(|| Error::NotFound(Box::new(missing())))?;
+        Ok(Descriptor::new(MediaType::OCTET_STREAM, *digest, size))
+    }
 }
 
 impl Source for Endpoint {

@@ -17,6 +17,8 @@ mod vacant;
 #[cfg(feature = "client")]
 pub use endpoint::Endpoint;
 pub use forecast::Forecast;
+#[cfg(feature = "cli")]
+pub(crate) use plan::select;
 pub use plan::{Plan, Questions, Step};
 pub use referrers::is_referrers_list;
 pub use transfer::{CopyOptions, Referrers, Summary, Transfers, copy};

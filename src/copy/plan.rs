@@ -322,7 +322,12 @@ fn bare(child: &Descriptor) -> Descriptor {
     Descriptor::new(child.media_type.clone(), child.digest, child.size)
 }
 
-fn select<'a>(index: &'a ImageIndex, id: &Identifier, platforms: &[Platform]) -> Result<&'a Descriptor, Error> {
+/// Chooses a child of an index for one of `platforms`, the first preferred.
+pub(crate) fn select<'a>(
+    index: &'a ImageIndex,
+    id: &Identifier,
+    platforms: &[Platform],
+) -> Result<&'a Descriptor, Error> {
     if let Some(child) = platforms.iter().find_map(|platform| index.select(platform)) {
         let platform = child.platform.as_ref().map(Platform::to_string).unwrap_or_default();
         tracing::debug!(digest = %child.digest, %platform, "of the index this is the manifest for us");

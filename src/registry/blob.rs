@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{HeaderValue, RANGE};
+use http::header::{CONTENT_LENGTH, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use tokio::time::sleep;
 
@@ -14,7 +14,7 @@ use super::download::{Asked, How, Verdict, judge};
 use super::response::{content_digest, page, refused};
 use crate::content::{Blob, Body, Open, Seams, Verifier};
 use crate::error::{Error, Place, RequestLine, Unreachable, UnreachableKind};
-use crate::model::{Descriptor, Digest};
+use crate::model::{Descriptor, Digest, MediaType};
 use crate::transport::{Budget, FinalUri, Traffic};
 
 /// Says whether the blob is there: one `HEAD`.
@@ -30,6 +30,21 @@ pub(super) async fn exists(repository: &Repository, digest: &Digest) -> Result<b
         StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
         _ => Err(refused(response, line, || format!("blob `{digest}`")).await),
     }
+}
+
+/// Says how long the blob is: one `HEAD`.
+pub(super) async fn describe(repository: &Repository, digest: &Digest) -> Result<Descriptor, Error> {
+    let request = repository.request(Method::HEAD, format_args!("blobs/{digest}"));
+    let line = RequestLine::new(request.method(), request.uri());
+    let client = repository.client();
+    let response = client.send(repository.registry(), request, &repository.scopes(), &mut client.budget()).await?;
+    let line = response.extensions().get().map_or(line, |FinalUri(uri)| RequestLine::new(&Method::HEAD, uri));
+    if response.status() != StatusCode::OK {
+        return Err(refused(response, line, || format!("blob `{digest}`")).await);
+    }
+    let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let size = length.ok_or_else(|| Error::protocol(line, "the answer to a `HEAD` of a blob says no length"))?;
+    Ok(Descriptor::new(MediaType::OCTET_STREAM, *digest, size))
 }
 
 /// Makes a handle for a blob of a repository. It sends nothing until it is opened.

@@ -102,6 +102,17 @@ impl Repository {
         }
     }
 
+    /// Describes a blob of which only the digest is known; its media type is not.
+    ///
+    /// **Requests**: one `HEAD`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where it is not there; [`Error::Protocol`] where the registry does not say how long it is.
+    pub async fn describe_blob(&self, digest: &Digest) -> Result<Descriptor, Error> {
+        blob::describe(self, digest).await
+    }
+
     /// Deletes a tag and leaves the manifest that it points to.
     ///
     /// **Requests**: one `DELETE`.

@@ -128,9 +128,9 @@ impl CachedApplication {
         }
     }
 
-    /// Returns the bytes of a document: kept in memory, or what `config.json` says, or, where nobody could tell that it
+    /// Returns the bytes of a document, verified: kept in memory, or what `config.json` says, or, where nobody could tell that it
     /// is one, among the files.
-    async fn document_bytes(&self, document: &Descriptor) -> Result<Bytes, Error> {
+    pub(crate) async fn document_bytes(&self, document: &Descriptor) -> Result<Bytes, Error> {
         if let Some(bytes) = self.kept().documents.get(&document.digest) {
             return Ok(bytes.clone());
         }

@@ -87,8 +87,8 @@ impl Archive {
         self.state().index.descriptors().filter(|descriptor| seen.insert(descriptor.digest)).collect()
     }
 
-    /// Returns how long content is that is there.
-    fn size(&self, digest: &Digest) -> Option<u64> {
+    /// Returns how long content is that is there. Nothing is read.
+    pub fn size(&self, digest: &Digest) -> Option<u64> {
         let state = self.state();
         let drafted = state.draft.as_ref().and_then(|draft| draft.stand(digest));
         drafted.or_else(|| state.contents.as_ref()?.blobs.get(digest).copied()).map(|stand| stand.size)

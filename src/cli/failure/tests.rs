@@ -6,7 +6,7 @@ use rustls::pki_types::{ServerName, UnixTime};
 
 use super::*;
 use crate::error::{Allowance, Cause, Details, Mismatch, Missing, RequestLine};
-use crate::model::{Descriptor, Digest, MediaType};
+use crate::model::{Descriptor, Digest, MediaType, Registry};
 use crate::spin::compose::ComposeError;
 
 fn request() -> RequestLine {
