@@ -1,5 +1,7 @@
 //! What is published, looked at and kept: in a registry, a layout, an archive, and in the cache.
 
+/// Applications and everything else, as people and programs see them.
+mod inspecting;
 /// Manifests and blobs by themselves.
 mod parts;
 /// Tags that are given and taken away.
@@ -23,6 +25,18 @@ fn json(printed: &str) -> serde_json::Value {
         "{printed:?}"
     );
     serde_json::from_str(printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+}
+
+/// Compares what the tool has printed with a file of the fixtures, in which `{reference}` stands for the reference.
+fn matches(name: &str, printed: &str, reference: &str) {
+    let path = crate::support::root("fixtures/look").join(name);
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected = expected.replace("{reference}", reference);
+    let differs = || {
+        let (expected, printed) = (expected.lines().collect::<Vec<_>>(), printed.lines().collect::<Vec<_>>());
+        crate::support::wire::difference(&expected, &printed)
+    };
+    assert!(printed == expected, "`{name}` differs:\n{}", differs());
 }
 
 /// Puts the same application into a registry, a layout and an archive, as `v1`; returns its digest.
@@ -167,4 +181,5 @@ async fn every_command_has_examples() {
     }
 }
 
-const COMMANDS: &[&[&str]] = &[&["resolve"], &["tags"], &["tag"], &["delete"], &["manifest", "get"], &["blob", "get"]];
+const COMMANDS: &[&[&str]] =
+    &[&["inspect"], &["resolve"], &["tags"], &["tag"], &["delete"], &["manifest", "get"], &["blob", "get"]];

@@ -27,6 +27,9 @@ mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod inspect;
+mod inspection;
+mod inspection_text;
 mod interrupts;
 mod listen;
 mod log;
@@ -71,6 +74,7 @@ use self::copy::Copy;
 use self::delete::Delete;
 use self::doctor::Doctor;
 use self::failure::Invocation;
+use self::inspect::Inspect;
 use self::login::Login;
 use self::logout::Logout;
 use self::manifest::ManifestFamily;
@@ -103,6 +107,7 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Copy(Box<Copy>),
+    Inspect(Box<Inspect>),
     Resolve(Box<Resolve>),
     Tags(Box<Tags>),
     Tag(Box<Retag>),
@@ -175,6 +180,7 @@ impl Cli {
                     Verb::Pull(command) => command.run(&context).await,
                 },
                 Command::Copy(command) => command.run(&context).await,
+                Command::Inspect(command) => command.run(&context).await,
                 Command::Resolve(command) => command.run(&context).await,
                 Command::Tags(command) => command.run(&context).await,
                 Command::Tag(command) => command.run(&context).await,
@@ -208,6 +214,7 @@ impl Command {
                 let (from, to) = command.ends();
                 Invocation::Copy(from.clone(), to.clone())
             }
+            Self::Inspect(command) => Invocation::Look(command.reference().clone()),
             Self::Resolve(command) => Invocation::Look(command.reference().clone()),
             Self::Tags(command) => Invocation::Look(command.reference().clone()),
             Self::Tag(command) => Invocation::Change(command.reference().clone()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clap::Args;
 
 use super::copy_sides::Way;
@@ -45,6 +46,11 @@ impl Look {
             _ => Ok(Sight::Site(Site::open(location, Purpose::Pull, &self.way).await?)),
         }
     }
+
+    /// Returns where the cache is, which is looked at in any case.
+    pub(super) fn cache(&self) -> &CacheDir {
+        &self.cache
+    }
 }
 
 /// What is looked at.
@@ -85,6 +91,14 @@ impl Sight {
                 .manifest()
                 .await?
                 .expect("it was there when this was opened, and nothing removes it alone")),
+        }
+    }
+
+    /// Reads a lock file or a config, verified. One request to a registry.
+    pub(super) async fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Bytes, Problem> {
+        match self {
+            Self::Site(site) => Ok(site.end.blob(descriptor).read(limit).await?),
+            Self::Cached(application) => Ok(application.document_bytes(descriptor).await?),
         }
     }
 }

@@ -41,6 +41,7 @@ mod mounts;
 mod nearest;
 mod normalise;
 mod origin;
+mod outline;
 mod pack;
 mod package;
 mod prepare;
@@ -80,6 +81,9 @@ pub use mounts::{MountedFile, Outside};
 #[cfg(feature = "cli")]
 pub(crate) use nearest::nearest;
 pub use pack::{Archives, Composition, Infer, PackOptions, pack, pack_with};
+pub use outline::{
+    ComponentOutline, ContentOutline, DependencyOutline, Outline, PackageOutline, TriggerOutline, VariableOutline,
+};
 pub use package::Package;
 pub use prepare::{Prepared, Unrunnable};
 pub use runnable::Runnable;
