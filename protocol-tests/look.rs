@@ -1,5 +1,7 @@
 //! What is published, looked at and kept: in a registry, a layout, an archive, and in the cache.
 
+/// What refers to what is published, and annotations.
+mod attaching;
 /// Applications and everything else, as people and programs see them.
 mod inspecting;
 /// Manifests and blobs by themselves.
@@ -181,5 +183,15 @@ async fn every_command_has_examples() {
     }
 }
 
-const COMMANDS: &[&[&str]] =
-    &[&["inspect"], &["resolve"], &["tags"], &["tag"], &["delete"], &["manifest", "get"], &["blob", "get"]];
+const COMMANDS: &[&[&str]] = &[
+    &["inspect"],
+    &["resolve"],
+    &["tags"],
+    &["tag"],
+    &["delete"],
+    &["referrers"],
+    &["attach"],
+    &["annotate"],
+    &["manifest", "get"],
+    &["blob", "get"],
+];

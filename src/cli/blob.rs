@@ -175,7 +175,7 @@ impl Put {
                 return Err(Problem::Interrupted);
             }
         }
-        Ok(telling.tell(&reference, sent, context)?)
+        Ok(telling.tell("Pushed", &reference, sent, context)?)
     }
 }
 

@@ -149,7 +149,7 @@ impl Put {
             site.end.finish().await
         })
         .await??;
-        Ok(telling.tell(&reference, manifest.descriptor(), context)?)
+        Ok(telling.tell("Pushed", &reference, manifest.descriptor(), context)?)
     }
 }
 

@@ -4,7 +4,9 @@
 //! to standard output, everything else to standard error. What people are told when something fails is decided in one
 //! place, `failure`.
 
+mod annotate;
 mod app_source;
+mod attach;
 mod auth;
 mod blob;
 mod build;
@@ -46,6 +48,7 @@ mod prepare;
 mod pull;
 mod push;
 mod reach;
+mod referrers;
 mod resolve;
 mod serve;
 mod serve_faults;
@@ -65,6 +68,8 @@ use std::error::Error as _;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use self::annotate::Annotate;
+use self::attach::Attach;
 use self::auth::Auth;
 use self::blob::BlobFamily;
 use self::cache::CacheFamily;
@@ -82,6 +87,7 @@ use self::options::Global;
 use self::prepare::Prepare;
 use self::pull::Pull;
 use self::push::Push;
+use self::referrers::ListReferrers;
 use self::resolve::Resolve;
 use self::serve_gc::ServeFamily;
 use self::tag::Retag;
@@ -112,6 +118,9 @@ enum Command {
     Tags(Box<Tags>),
     Tag(Box<Retag>),
     Delete(Box<Delete>),
+    Referrers(Box<ListReferrers>),
+    Attach(Box<Attach>),
+    Annotate(Box<Annotate>),
     Manifest(Box<ManifestFamily>),
     Blob(Box<BlobFamily>),
     Up(Box<Up>),
@@ -185,6 +194,9 @@ impl Cli {
                 Command::Tags(command) => command.run(&context).await,
                 Command::Tag(command) => command.run(&context).await,
                 Command::Delete(command) => command.run(&context).await,
+                Command::Referrers(command) => command.run(&context).await,
+                Command::Attach(command) => command.run(&context).await,
+                Command::Annotate(command) => command.run(&context).await,
                 Command::Manifest(command) => command.run(&context).await,
                 Command::Blob(command) => command.run(&context).await,
                 Command::Up(command) => command.run(&context).await,
@@ -219,6 +231,9 @@ impl Command {
             Self::Tags(command) => Invocation::Look(command.reference().clone()),
             Self::Tag(command) => Invocation::Change(command.reference().clone()),
             Self::Delete(command) => Invocation::Delete(command.reference().clone()),
+            Self::Referrers(command) => Invocation::Look(command.reference().clone()),
+            Self::Attach(command) => Invocation::Change(command.reference().clone()),
+            Self::Annotate(command) => Invocation::Change(command.reference().clone()),
             Self::Manifest(command) => command.invocation(),
             Self::Blob(command) => command.invocation(),
             Self::Up(command) => command.invocation(),

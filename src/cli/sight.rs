@@ -13,6 +13,7 @@ use super::options::CacheDir;
 use super::status::{Status, Voice};
 use crate::content::Source as _;
 use crate::copy::{Endpoint, select};
+use crate::error::Error;
 use crate::model::{Descriptor, Identifier, Location, Manifest, Platform};
 use crate::spin::{self, CachedApplication, Unrunnable};
 
@@ -65,13 +66,10 @@ impl Sight {
     /// Says what `id` names; of an index, with a platform, the manifest for that. One request to a registry; with a
     /// platform one that reads the manifest.
     pub(super) async fn resolve(&self, id: &Identifier, platform: Option<&Platform>) -> Result<Descriptor, Problem> {
-        let Sight::Site(site) = self else { return Ok(self.manifest(id).await?.descriptor().clone()) };
-        let Some(platform) = platform else { return Ok(site.end.resolve(id).await?) };
-        let manifest = site.end.manifest(id).await?;
-        Ok(match manifest.index() {
-            Some(index) => select(index, id, std::slice::from_ref(platform))?.clone(),
-            None => manifest.descriptor().clone(),
-        })
+        match self {
+            Self::Site(site) => Ok(site.resolve(id, platform).await?),
+            Self::Cached(_) => Ok(self.manifest(id).await?.descriptor().clone()),
+        }
     }
 
     /// Reads what `id` names; of an index, with a platform, the manifest for that. One request to a registry, and one more
@@ -117,6 +115,16 @@ impl Site {
         let status = Arc::new(Status::begin(Voice::Silent, ("", ""), String::new()));
         let end = endpoint::open(location, purpose, given, &way.connection, &status).await?;
         Ok(Self { end, _status: status })
+    }
+
+    /// Says what `id` names; of an index, with a platform, the manifest for that. One request to a registry.
+    pub(super) async fn resolve(&self, id: &Identifier, platform: Option<&Platform>) -> Result<Descriptor, Error> {
+        let Some(platform) = platform else { return self.end.resolve(id).await };
+        let manifest = self.end.manifest(id).await?;
+        Ok(match manifest.index() {
+            Some(index) => select(index, id, std::slice::from_ref(platform))?.clone(),
+            None => manifest.descriptor().clone(),
+        })
     }
 
     /// Opens what is there already and is to be changed.

@@ -50,8 +50,14 @@ struct Sent<'a> {
 }
 
 impl Telling {
-    /// Tells that this is at `location` now.
-    pub(super) fn tell(&self, location: &Location, sent: &Descriptor, context: &Context) -> Result<(), Error> {
+    /// Tells that this is at `location` now, and by which verb it came there.
+    pub(super) fn tell(
+        &self,
+        verb: &str,
+        location: &Location,
+        sent: &Descriptor,
+        context: &Context,
+    ) -> Result<(), Error> {
         self.file.write(&sent.digest)?;
         let pinned = endpoint::pinned(location, sent.digest);
         match (self.json, context.quiet) {
@@ -64,7 +70,7 @@ impl Telling {
                 size: sent.size,
             }),
             (false, true) => output::line(&pinned),
-            (false, false) => output::line(&format!("Pushed with digest {}", sent.digest)),
+            (false, false) => output::line(&format!("{verb} with digest {}", sent.digest)),
         }
     }
 }
