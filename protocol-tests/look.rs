@@ -2,6 +2,8 @@
 
 /// What refers to what is published, and annotations.
 mod attaching;
+/// Two versions, and what is different.
+mod comparing;
 /// Applications and everything else, as people and programs see them.
 mod inspecting;
 /// Manifests and blobs by themselves.

@@ -129,7 +129,7 @@ impl Copy {
 }
 
 /// Opens one end; what fails there is told in its words.
-async fn open<E: End>(
+pub(super) async fn open<E: End>(
     location: &Location,
     purpose: Purpose,
     way: &Way,

@@ -119,6 +119,8 @@ impl Sided {
             _ if matches!(problem, Problem::Transfer(Error::NotFound(missing)) if missing.place == Place::Unknown) => {
                 Invocation::Local
             }
+            (Invocation::Diff(from, _), Side::From) => Invocation::Look(from.clone()),
+            (Invocation::Diff(_, to), Side::To) => Invocation::Look(to.clone()),
             (Invocation::Copy(from, _), Side::From) => Invocation::Pull(from.clone()),
             (Invocation::Copy(_, to), Side::To) => Invocation::Push(to.clone()),
             (other, _) => other.clone(),

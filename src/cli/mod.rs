@@ -20,6 +20,8 @@ mod copy_report;
 mod copy_sides;
 mod credentials;
 mod delete;
+mod diff;
+mod diff_report;
 mod doctor;
 mod download;
 mod endpoint;
@@ -77,6 +79,7 @@ use self::conformance::Conformance;
 use self::context::Context;
 use self::copy::Copy;
 use self::delete::Delete;
+use self::diff::Diff;
 use self::doctor::Doctor;
 use self::failure::Invocation;
 use self::inspect::Inspect;
@@ -114,6 +117,7 @@ enum Command {
     Verb(Verb),
     Copy(Box<Copy>),
     Inspect(Box<Inspect>),
+    Diff(Box<Diff>),
     Resolve(Box<Resolve>),
     Tags(Box<Tags>),
     Tag(Box<Retag>),
@@ -190,6 +194,7 @@ impl Cli {
                 },
                 Command::Copy(command) => command.run(&context).await,
                 Command::Inspect(command) => command.run(&context).await,
+                Command::Diff(command) => command.run(&context).await,
                 Command::Resolve(command) => command.run(&context).await,
                 Command::Tags(command) => command.run(&context).await,
                 Command::Tag(command) => command.run(&context).await,
@@ -227,6 +232,10 @@ impl Command {
                 Invocation::Copy(from.clone(), to.clone())
             }
             Self::Inspect(command) => Invocation::Look(command.reference().clone()),
+            Self::Diff(command) => {
+                let (from, to) = command.ends();
+                Invocation::Diff(from.clone(), to.clone())
+            }
             Self::Resolve(command) => Invocation::Look(command.reference().clone()),
             Self::Tags(command) => Invocation::Look(command.reference().clone()),
             Self::Tag(command) => Invocation::Change(command.reference().clone()),

@@ -109,6 +109,11 @@ pub(super) struct Site {
 }
 
 impl Site {
+    /// Takes what is open already, and who is told of warnings.
+    pub(super) fn of(end: Endpoint, status: &Arc<Status>) -> Self {
+        Self { end, _status: status.clone() }
+    }
+
     /// Opens it for a purpose. A registry is not asked yet.
     pub(super) async fn open(location: &Location, purpose: Purpose, way: &Way) -> Result<Self, Problem> {
         let given = credentials::given(&way.account, location)?;

@@ -17,6 +17,7 @@ mod composed;
 mod created;
 mod dependency;
 mod dependency_name;
+mod difference;
 mod direct;
 pub(crate) mod document;
 mod environment;
@@ -65,6 +66,7 @@ pub use cache_care::Verified;
 pub use cached::{CachedApplication, Document};
 pub use created::Created;
 pub use dependency_name::{DependencyName, PackageName};
+pub use difference::{Change, Part, difference};
 pub use environment::{Lack, TargetError, Unfit};
 pub use error::{Error, Fault, Found, Host, Mount, Place, Position, Problem, Wasm};
 pub use known::KnownDigests;
@@ -80,10 +82,10 @@ pub use materialise::{Placement, materialise};
 pub use mounts::{MountedFile, Outside};
 #[cfg(feature = "cli")]
 pub(crate) use nearest::nearest;
-pub use pack::{Archives, Composition, Infer, PackOptions, pack, pack_with};
 pub use outline::{
     ComponentOutline, ContentOutline, DependencyOutline, Outline, PackageOutline, TriggerOutline, VariableOutline,
 };
+pub use pack::{Archives, Composition, Infer, PackOptions, pack, pack_with};
 pub use package::Package;
 pub use prepare::{Prepared, Unrunnable};
 pub use runnable::Runnable;

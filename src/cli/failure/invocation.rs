@@ -15,6 +15,8 @@ pub(crate) enum Invocation {
     Change(Location),
     Delete(Location),
     Copy(Location, Location),
+    /// Both are only looked at.
+    Diff(Location, Location),
     Explain(Reference),
     Doctor(Reference),
     Conformance,
