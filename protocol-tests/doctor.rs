@@ -172,6 +172,20 @@ async fn limits_are_said_where_the_registry_states_them() {
 }
 
 #[tokio::test]
+async fn a_server_of_pages_is_not_taken_for_a_registry() {
+    let page = || Reply::ok("<html>It works</html>").header("content-type", "text/html");
+    let script = ["GET", "HEAD", "POST", "OPTIONS"];
+    let script = script.iter().fold(Script::new(), |script, method| script.always(&format!("{method} /v2/*"), page()));
+    let script = script.start().await;
+    let diagnosis = examine(&Cli::new(), &format!("{}/app", script.address()), &[]).await;
+    assert_replies(
+        &diagnosis,
+        &[("pull", "unknown"), ("push", "unknown"), ("cancel", "unknown"), ("resume", "unknown")],
+    );
+    script.finish();
+}
+
+#[tokio::test]
 async fn a_registry_to_read_from_is_told_from_one_that_hides() {
     let script = Script::new()
         .always("GET /v2/", Reply::status(200))

@@ -1,6 +1,7 @@
 //! `spinreg conformance`: what it prints, what it writes, and how it ends.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -128,6 +129,7 @@ async fn what_keeps_a_run_from_being_made_ends_with_2() {
         (vec![&name, "--baseline", "empty.yaml"], "`empty.yaml` has no verdicts"),
         (vec![&name, "--filter", "nothing like this"], "nothing was judged"),
         (vec!["http://"], "expects a host"),
+        (vec![&name, "--timeout", "0s"], "nothing happens in no time"),
     ] {
         let run = cli.run([&["conformance"], &flags[..]].concat()).await;
         assert_ends(&run, 2, said);
@@ -208,4 +210,14 @@ async fn our_own_registry_passes_everything() {
     assert_eq!(run.code(), Some(0), "{}", run.stderr);
     let left: Vec<_> = std::fs::read_dir(cli.path("tmp")).expect("a directory").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_stalls_is_waited_for_as_long_as_was_said() {
+    let registry = Embedded::start().await;
+    let stalls = [Meddle::Hold(Arc::default())];
+    let front = Front::before(registry.address()).meddle("GET /v2/conformance/repo1/blobs/*", stalls).start().await;
+    let run = judge(&Cli::new(), &front.registry(), &["--timeout", "1s"]).await;
+    assert_eq!(run.code(), Some(1), "{run}");
+    assert!(run.stdout.contains("no answer within 1 s"), "{run}");
 }

@@ -20,7 +20,7 @@ use super::interrupts::Interrupts;
 use super::misuse::Misuse;
 use super::options::Connection;
 use super::paint::painter;
-use super::reach::{Reached, reach};
+use super::reach::{Patience, Reached, reach};
 use super::{credentials, output};
 use crate::auth::Keychain as _;
 use crate::conformance::report::{self, Json, Strictness, Verdict};
@@ -75,6 +75,9 @@ pub(crate) struct Conformance {
 
     #[command(flatten)]
     connection: Connection,
+
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// What is read where nothing may be pushed.
@@ -213,7 +216,7 @@ impl Conformance {
         let own = if self.own { Some(Own::start().await?) } else { None };
         let plan = Plan::make(&self, own.as_ref().map(Own::registry))?;
         let papers = papers.for_directory(&plan.settings.results)?;
-        let outcome = judge(plan, context).await;
+        let outcome = judge(plan, self.patience, context).await;
         if let Some(own) = own {
             own.stop().await;
         }
@@ -226,7 +229,7 @@ impl Conformance {
 }
 
 /// Judges what the plan says. **Requests**: hundreds.
-async fn judge(plan: Plan, context: &Context) -> Result<Report, Problem> {
+async fn judge(plan: Plan, patience: Patience, context: &Context) -> Result<Report, Problem> {
     let Plan { mut settings, connection, scheme, exposure, given } = plan;
     for remark in &settings.remarks {
         output::remark(&format!("warning: {remark}"));
@@ -234,7 +237,8 @@ async fn judge(plan: Plan, context: &Context) -> Result<Report, Problem> {
     let keychain = Arc::new(credentials::sources()?.chain(given));
     let registry = settings.registry.clone();
     let found = keychain.credential(&registry, Some(&settings.repo1)).await?;
-    let Reached { authorizer, scheme, .. } = reach(&registry, &connection, scheme, exposure, keychain).await?;
+    let Reached { authorizer, scheme, .. } =
+        reach(&registry, &connection, scheme, exposure, keychain, patience).await?;
     plan::settle(&mut settings, scheme, found.as_ref());
     let who = found.as_ref().map(|found| format!(" as `{}`, from {}", settings.username, found.source));
     let what = format!("`{registry}` by version {}{}", settings.version.as_str(), who.unwrap_or_default());

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::failure::Problem;
 use super::options::{Account, Connection};
 use super::paint::painter;
-use super::reach::{Reached, reach};
+use super::reach::{Patience, Reached, reach};
 use super::server::Scheme;
 use super::{credentials, interrupts, output};
 use crate::auth::{Exposure, Keychain as _};
@@ -35,6 +35,9 @@ pub(crate) struct Doctor {
 
     #[command(flatten)]
     connection: Connection,
+
+    #[command(flatten)]
+    patience: Patience,
 }
 
 impl Doctor {
@@ -43,11 +46,11 @@ impl Doctor {
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { reference, json, account, connection } = self;
+        let Self { reference, json, account, connection, patience } = self;
         let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
         let keychain = Arc::new(credentials::sources()?.chain(given));
         let (registry, name) = (reference.registry(), reference.name());
-        let reaching = reach(registry, &connection, Scheme::Unsaid, Exposure::Guarded, keychain.clone());
+        let reaching = reach(registry, &connection, Scheme::Unsaid, Exposure::Guarded, keychain.clone(), patience);
         let reached = interrupts::until(reaching).await??;
         let Reached { authorizer, scheme, base, ping, protection } = reached;
         let patient = Patient {

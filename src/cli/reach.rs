@@ -1,19 +1,45 @@
 //! The way to a registry for commands that look at it with their own eyes, without the client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
 use http::{Request, Response, Uri};
 
 use super::context::Ways;
 use super::failure::Problem;
 use super::options::Connection;
 use super::output;
+use super::serve_gc::age;
 use super::server;
 use crate::auth::{Authorizer, Exposure, Keychain};
 use crate::error::{Error, UnreachableKind};
 use crate::model::Registry;
 use crate::registry::Protection;
-use crate::transport::{Payload, Scheme, Transport, Verification};
+use crate::transport::{Payload, Policy, Scheme, Transport, Verification};
+
+/// How long is waited for a registry.
+#[derive(Args, Clone, Copy)]
+pub(super) struct Patience {
+    /// Give up a connection, an answer, or a transfer that brings nothing, after this long: `5s` or `2m` [default: what the
+    /// configuration file says, or else a minute, and ten seconds for a connection].
+    #[arg(long, value_name = "TIME", value_parser = wait)]
+    timeout: Option<Duration>,
+}
+
+impl Patience {
+    fn settle(self, policy: &mut Policy) {
+        if let Some(timeout) = self.timeout {
+            (policy.connect, policy.headers, policy.stall) = (timeout, timeout, timeout);
+        }
+    }
+}
+
+/// Reads a time in which something can happen.
+fn wait(text: &str) -> Result<Duration, &'static str> {
+    let wait = age(text)?;
+    if wait.is_zero() { Err("nothing happens in no time") } else { Ok(wait) }
+}
 
 /// A registry that has answered.
 pub(super) struct Reached {
@@ -44,9 +70,11 @@ pub(super) async fn reach(
     typed: server::Scheme,
     exposure: Exposure,
     keychain: Arc<dyn Keychain>,
+    patience: Patience,
 ) -> Result<Reached, Problem> {
     let warn = |text: &str| output::remark(&format!("warning: {text}"));
     let mut ways = Ways::towards(registry, connection, typed, &warn)?;
+    patience.settle(&mut ways.options.policy);
     let special = ways.hosts.get(registry).and_then(|host| host.protection);
     let protection = special.unwrap_or(ways.protection);
     if protection == Protection::Unverified {

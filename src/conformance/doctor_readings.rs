@@ -41,6 +41,7 @@ pub(super) fn nobody(ping: &Response<()>) -> Reading {
 
 pub(super) fn pull(head: &Answer, identifier: &Identifier) -> Reading {
     match status(head) {
+        200 if is_page(head) => (Reply::Unknown, "it answers 200, and not with a manifest".to_owned()),
         200 => {
             let digest = head.digest().map(|digest| format!(": {}", line(&excerpt(digest)))).unwrap_or_default();
             (Reply::Yes, format!("`{identifier}` is there{digest}"))
@@ -51,10 +52,15 @@ pub(super) fn pull(head: &Answer, identifier: &Identifier) -> Reading {
     }
 }
 
+/// Says whether an answer is a page about something else, as a server has that is no registry.
+fn is_page(answer: &Answer) -> bool {
+    answer.digest().is_none() && answer.media_type() == Some("text/html")
+}
+
 /// Reads a list of tags, where the manifest did not tell.
 pub(super) fn list(tags: &Answer, (reply, text): Reading) -> Reading {
     match status(tags) {
-        200 => (Reply::Yes, format!("{text}; the tags can be listed")),
+        200 if !is_page(tags) => (Reply::Yes, format!("{text}; the tags can be listed")),
         401 | 403 => (Reply::No, format!("{text}; the list of tags: {}", said(tags))),
         _ => (reply, text),
     }

@@ -25,7 +25,7 @@ pub struct Report {
     pub data: BTreeMap<DataSet, Status>,
     /// The precise checks, in the order of the catalogue.
     pub findings: Vec<Finding>,
-    /// What was pushed and could not be removed, as paths of the registry.
+    /// What was pushed, or may have been, and could not be removed, as paths of the registry.
     pub leftovers: Vec<String>,
     /// Upload sessions that were opened and could not be given up, as URLs without what grants access.
     pub sessions: Vec<String>,
