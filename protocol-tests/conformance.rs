@@ -276,6 +276,21 @@ async fn what_may_be_there_is_removed_although_no_answer_said_so() {
 }
 
 #[tokio::test]
+async fn what_was_refused_with_a_failure_is_not_left_behind() {
+    let registry = Embedded::start().await;
+    let failure = || Meddle::Instead(Reply::refusal(500, "UNKNOWN", "not today"));
+    let front = Front::before(registry.address())
+        .meddle("PUT /v2/conformance/repo1/manifests/*", [failure(), failure()])
+        .meddle("DELETE /v2/conformance/repo1/manifests/*", [failure(), failure()])
+        .meddle("HEAD /v2/conformance/repo1/manifests/*", [failure(), failure(), failure(), failure()])
+        .start()
+        .await;
+    let report = judge(&front.registry(), &[("OCI_FILTER_TEST", "OCI Conformance Test/image/push")]).await;
+    assert!(report.steps.iter().any(|step| step.status == Status::Fail), "{:?}", complaints(&report));
+    assert_eq!(report.leftovers, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn an_upload_that_no_answer_named_is_named_by_its_request() {
     let registry = Embedded::start().await;
     let front = Front::before(registry.address())

@@ -23,6 +23,8 @@ pub(super) struct Wire {
 
 struct Kept {
     path: String,
+    /// Whether the registry has said that it has it.
+    confirmed: bool,
     /// Whether the registry has refused to delete it.
     refused: bool,
 }
@@ -86,6 +88,8 @@ impl Wire {
         let outcome = self.send(tape, asking).await;
         let Ok(answer) = &outcome else { return outcome };
         if answer.is(StatusCode::CREATED) {
+            let pushed = self.kept.iter_mut().filter(|kept| paths.contains(&kept.path));
+            pushed.for_each(|kept| kept.confirmed = true);
             let place = answer.place().ok().and_then(|place| place.parse::<http::Uri>().ok());
             // In the same repository alone: whatever an answer names elsewhere is not ours to remove.
             let other = place.map(|uri| uri.path().to_owned());
@@ -101,7 +105,7 @@ impl Wire {
     fn keep(&mut self, path: &str) -> bool {
         let is_new = !self.kept.iter().any(|kept| kept.path == path);
         if is_new {
-            self.kept.push(Kept { path: path.to_owned(), refused: false });
+            self.kept.push(Kept { path: path.to_owned(), confirmed: false, refused: false });
         }
         is_new
     }
@@ -131,10 +135,18 @@ impl Wire {
             None => 2,
         });
         let mut left = Vec::new();
-        for Kept { path, refused } in kept {
+        for Kept { path, confirmed, refused } in kept {
             let gone = |answer: &Answer| matches!(answer.status, Some(StatusCode::ACCEPTED | StatusCode::NOT_FOUND));
-            let deleted = !refused && gone(&self.ask(Method::DELETE, &path).send().await);
-            if !deleted && !self.ask(Method::HEAD, &path).send().await.is(StatusCode::NOT_FOUND) {
+            if !refused && gone(&self.ask(Method::DELETE, &path).send().await) {
+                continue;
+            }
+            let there = self.ask(Method::HEAD, &path).send().await.status;
+            // What was never said to be there has to be seen, unless nobody can tell.
+            let stays = match there {
+                Some(status) if !confirmed => status.is_success(),
+                status => status != Some(StatusCode::NOT_FOUND),
+            };
+            if stays {
                 left.push(path);
             }
         }
