@@ -57,7 +57,11 @@ fn pair<'a>(part: &'a str, text: &str) -> Result<(&'a str, Option<String>), Pars
 }
 
 fn kind(name: &str, argument: Option<&str>, text: &str) -> Result<Kind, ParseError> {
-    let given = || argument.ok_or_else(|| wrong(text, "`=` and an argument after the name"));
+    let given = || {
+        argument
+            .filter(|argument| !argument.is_empty())
+            .ok_or_else(|| wrong(text, "`=` and an argument after the name"))
+    };
     let count = || given().and_then(|value| number(value, text));
     let few = || count().and_then(|value| usize::try_from(value).map_err(|_| wrong(text, "a smaller number")));
     let kind = match name {
@@ -93,8 +97,14 @@ fn kind(name: &str, argument: Option<&str>, text: &str) -> Result<Kind, ParseErr
             "nothing" => Form::Nothing,
             _ => return Err(wrong(text, "`html`, `plain`, `lower-case`, `vague`, `malformed` or `nothing`")),
         }),
-        "redirect" => Kind::Redirect(argument.map(str::to_owned)),
-        "warning" => Kind::Warning(few()?),
+        "redirect" => match argument {
+            Some(argument) if !argument.contains(':') => return Err(wrong(text, "`USER:PASSWORD`, or nothing")),
+            argument => Kind::Redirect(argument.map(str::to_owned)),
+        },
+        "warning" => match few()? {
+            letters @ ..=MAX_WARNING => Kind::Warning(letters),
+            _ => return Err(wrong(text, "65536 letters at most")),
+        },
         "ignore" => Kind::Ignore(given()?.to_owned()),
         "limit" => Kind::Limit(count()?),
         "chunk-minimum" => Kind::ChunkMinimum(count()?),
@@ -200,6 +210,9 @@ fn wrong(text: &str, expected: &'static str) -> ParseError {
     ParseError::new("fault", text, expected)
 }
 
+/// Letters of a warning: all headers together are not much longer with any client.
+const MAX_WARNING: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -266,6 +279,10 @@ mod tests {
             "header=a b",
             "json=a:{",
             "errors=x",
+            "json=",
+            "ignore=",
+            "redirect=x",
+            "warning=65537",
             "referrers-page=0",
             "tags-unsorted=1",
             "nothing",
