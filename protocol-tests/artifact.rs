@@ -171,6 +171,34 @@ async fn what_is_no_webassembly_is_refused_with_its_name_and_the_reason() {
     assert!(complaint.contains("no Spin manifest at"), "{complaint}");
 }
 
+/// Longer files are not held in memory: what they say is read from their outermost level.
+#[tokio::test]
+async fn long_files_are_read_section_by_section() {
+    let cli = Cli::new();
+    let file = cli.path("tmp/long.wasm");
+    let mut wasm = GREETER.to_vec();
+    // A custom section of 17 MiB that nobody needs, and one behind it.
+    let long = (17_u32 << 20) + 5;
+    let number = |value: u32| (0..5).map(move |at| (value >> (7 * at)) as u8 & 0x7f | if at < 4 { 0x80 } else { 0 });
+    wasm.push(0);
+    wasm.extend(number(long));
+    wasm.extend([4, b'l', b'o', b'n', b'g']);
+    wasm.resize(wasm.len() + (17 << 20), b'x');
+    wasm.extend(b"\0\x0d\x07version1.2.3");
+    std::fs::write(&file, &wasm).expect("a file");
+    let (manifest, config) = pushed(&cli, &file, &[]).await;
+    let (_, short) = pushed(&cli, &greeter(), &[]).await;
+    assert_eq!(config["component"], short["component"]);
+    let image = manifest.image().expect("an image manifest");
+    assert_eq!(image.annotations["org.opencontainers.image.version"], "1.2.3");
+    assert_eq!((image.layers[0].digest, image.layers[0].size), (Digest::of(&wasm), wasm.len() as u64));
+
+    wasm.pop();
+    std::fs::write(&file, &wasm).expect("a file");
+    let complaint = cli.run(["push", "-f", file.to_str().expect("a path"), "oci:out:v1"]).await.failure(1);
+    assert!(complaint.contains("long.wasm` is not valid WebAssembly: unexpected end"), "{complaint}");
+}
+
 /// Through a registry and back, to what a host is told; an unchanged push is one request.
 #[tokio::test]
 async fn what_is_pushed_can_be_pulled_and_prepared() {

@@ -69,7 +69,8 @@
 //! | download or package that a manifest names | 1 GiB | the largest component known has 40 MB, and what has no end ends |
 //! | definition of an environment | 1 MiB | real ones have 1 KiB |
 //! | what a registry says about itself | 64 KiB | real ones say 100 bytes |
-//! | component that is composed, or pushed by itself | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
+//! | component that is pushed by itself and checked throughout | 16 MiB | for that it is in memory |
+//! | component that is composed | 256 MiB, 50 000 types | the largest known have 40 MB; types are read by calls within calls |
 //! | lock file of an application | 64 MiB | the largest known have 100 KiB |
 //! | upload session of `serve` that nobody writes to | 24 h | a push that breaks on Friday goes on the same day, or never |
 //! | what collecting garbage leaves alone | 24 h old | longer than a push takes: its manifest comes last |

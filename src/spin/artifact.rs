@@ -1,13 +1,12 @@
 //! One file of WebAssembly as an artifact of its own: the layout that wkg, containerd and Spin read.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use serde::Serialize;
 
-use super::compose::{MAX_BYTES, Surface};
+use super::compose::{Discord, Surface};
 use super::created::Created;
 use super::error::{Error, Found};
 use super::media;
@@ -15,7 +14,9 @@ use super::pack::Infer;
 use super::package::Parts;
 use super::wasm::{self, WasmKind};
 use crate::content::{Blob, Source};
-use crate::model::{Annotations, Descriptor, Digest, Identifier, ImageManifest, Manifest, MediaType};
+use crate::model::{
+    Algorithm, Annotations, Descriptor, Digest, Digester, Identifier, ImageManifest, Manifest, MediaType,
+};
 
 /// How a file of WebAssembly is packed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,13 +64,14 @@ impl Source for Artifact {
 /// [Wasm OCI artifact]: one layer, and a config that says what a component imports and exports.
 ///
 /// What the file says of itself (its version, licence, authors and the like, in custom sections of these names) becomes
-/// annotations of the manifest. The file is read once, and not kept in memory, unless it was text. The result is the
-/// same on every machine for the same bytes and options.
+/// annotations of the manifest. The file is read once, and not kept in memory, unless it was text. Its structure is checked
+/// throughout where it has at most 16 MiB; of a longer one the outermost level, so that memory does not depend on its
+/// length. The result is the same on every machine for the same bytes and options.
 ///
 /// # Errors
 ///
-/// [`Error::Wasm`] where the file is missing, neither a component nor a core module, damaged, or longer than
-/// [`super::compose::MAX_BYTES`]; [`Error::Transfer`] where it cannot be read.
+/// [`Error::Wasm`] where the file is missing, neither a component nor a core module, or damaged; [`Error::Transfer`] where
+/// it cannot be read.
 ///
 /// [Wasm OCI artifact]: https://tag-runtime.cncf.io/wgs/wasm/deliverables/wasm-oci-artifact/
 pub async fn pack_component(path: &Path, options: &ArtifactOptions) -> Result<Artifact, Error> {
@@ -102,30 +104,52 @@ impl WasmFile {
     /// Reads it. Blocks.
     fn read(path: PathBuf) -> Result<Self, Error> {
         let (kind, made) = wasm::inspect_alone(&path)?;
-        let is_made = made.is_some();
-        let bytes = match made {
-            Some(bytes) => bytes,
-            None => read(&path)?,
-        };
-        let surface = Surface::read(&bytes).map_err(|discord| {
-            let said = discord.reason();
-            wasm::alone(&path, Found::Invalid { said })
-        })?;
-        let blob = if is_made {
-            Blob::from_bytes(media::PACKAGE_WASM, bytes)
+        let invalid = |discord: Discord| wasm::alone(&path, Found::Invalid { said: discord.reason() });
+        if let Some(bytes) = made {
+            let surface = Surface::read(&bytes).map_err(invalid)?;
+            return Ok(Self { kind, surface, blob: Blob::from_bytes(media::PACKAGE_WASM, bytes) });
+        }
+        let failed = |error| crate::error::Error::io("read", &path, error);
+        let mut file = Hashing::new(File::open(&path).map_err(failed)?);
+        let mut start = Vec::new();
+        (&mut file).take(MAX_WHOLE + 1).read_to_end(&mut start).map_err(failed)?;
+        let surface = if start.len() as u64 <= MAX_WHOLE {
+            Surface::read(&start)
         } else {
-            Blob::file(Descriptor::of(media::PACKAGE_WASM, &bytes), path)
+            let mut whole = BufReader::with_capacity(BUFFER, start.as_slice().chain(&mut file));
+            Surface::outline(&mut whole).map_err(failed)?
         };
-        Ok(Self { kind, surface, blob })
+        let surface = surface.map_err(invalid)?;
+        let descriptor = file.descriptor();
+        Ok(Self { kind, surface, blob: Blob::file(descriptor, path) })
     }
 }
 
-fn read(path: &Path) -> Result<Bytes, crate::error::Error> {
-    let failed = |error| crate::error::Error::io("read", path, error);
-    let mut bytes = Vec::new();
-    // One byte more than is looked at, so that it is said that there are too many.
-    File::open(path).map_err(failed)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes.into())
+/// A file whose bytes are hashed as they come by.
+struct Hashing {
+    file: File,
+    digester: Digester,
+    size: u64,
+}
+
+impl Hashing {
+    fn new(file: File) -> Self {
+        Self { file, digester: Digester::new(Algorithm::Sha256), size: 0 }
+    }
+
+    /// Returns what has come by.
+    fn descriptor(self) -> Descriptor {
+        Descriptor::new(media::PACKAGE_WASM, self.digester.finish(), self.size)
+    }
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.digester.update(&buffer[..read]);
+        self.size += read as u64;
+        Ok(read)
+    }
 }
 
 /// Writes the config.
@@ -182,3 +206,7 @@ fn annotations(surface: &Surface, options: &ArtifactOptions) -> Annotations {
 const PREFIX: &str = "org.opencontainers.image.";
 /// When an artifact was made that does not say when.
 const NEVER: &str = "1970-01-01T00:00:00Z";
+/// How long a file may be that is checked throughout, in bytes: for that it is in memory.
+const MAX_WHOLE: u64 = 16 << 20;
+/// How much of a longer file is in memory besides, in bytes.
+const BUFFER: usize = 256 << 10;

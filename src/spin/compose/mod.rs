@@ -30,6 +30,8 @@ mod lift;
 #[cfg(feature = "compose")]
 mod module;
 #[cfg(feature = "compose")]
+mod outline;
+#[cfg(feature = "compose")]
 mod release;
 #[cfg(feature = "compose")]
 mod scan;

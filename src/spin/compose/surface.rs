@@ -42,14 +42,7 @@ impl Surface {
                             surface.exports.push(export?.name.name.to_owned());
                         }
                     }
-                    Payload::CustomSection(section) => {
-                        let known = SAID.iter().find(|name| **name == section.name());
-                        let text = std::str::from_utf8(section.data()).ok().map(str::trim);
-                        let text = text.filter(|text| !text.is_empty() && text.len() <= MAX_SAID);
-                        if let (Some(name), Some(text)) = (known, text) {
-                            surface.said.insert(name, text.to_owned());
-                        }
-                    }
+                    Payload::CustomSection(section) => surface.note(section.name(), section.data()),
                     _ => {}
                 }
                 Ok(())
@@ -57,6 +50,21 @@ impl Surface {
             Ok(surface)
         })
     }
+
+    /// Notes a custom section, where it is one of those about the making.
+    pub(super) fn note(&mut self, name: &str, data: &[u8]) {
+        let known = SAID.iter().find(|known| **known == name);
+        let text = str::from_utf8(data).ok().map(str::trim);
+        let text = text.filter(|text| !text.is_empty() && text.len() <= MAX_SAID);
+        if let (Some(name), Some(text)) = (known, text) {
+            self.said.insert(name, text.to_owned());
+        }
+    }
+
+    /// How long the name of such a section is at most, in bytes.
+    pub(super) const LONGEST_NAME: u32 = 16;
+    /// How long one may be that is looked at, with what is around its text.
+    pub(super) const LONGEST_TEXT: u32 = 64 << 10;
 
     /// Returns the world that the component was probably made for: the first one of those known here that demands nothing
     /// but what it exports and has everything that it imports.
