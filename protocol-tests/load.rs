@@ -173,7 +173,10 @@ async fn bad_manifests_are_refused_with_place_and_reason() {
         ("[trigger]\n[compnent.a]", ":5:2: unknown key `compnent`; did you mean `component`?"),
         ("version = 1", ":4:11: `application.version` has to be a string, and this is an integer"),
         ("", ":1:1: the key `trigger` is missing"),
-        ("[trigger]\nhttp = 1", ":5:8: `trigger.http` has to be an array, and this is an integer"),
+        (
+            "[trigger]\nhttp = 1",
+            ":5:8: `trigger.http` has to be an array of tables, each under two brackets: `[[trigger.TYPE]]`",
+        ),
         ("[trigger]\n[component.A_b]\nsource = \"x\"", ":5:12: the component id `A_b` has to be kebab-case"),
         ("[trigger]\n[component.c]", ":5:1: the key `source` is missing in `component.c`"),
         (

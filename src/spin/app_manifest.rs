@@ -196,6 +196,9 @@ impl Mount {
 impl Build {
     /// Parses the `build` of a component.
     pub(super) fn parse(item: Item<'_>) -> Result<Self, Flaw> {
+        if !item.is_table() {
+            return Err(item.wrong("a table with a `command`"));
+        }
         let mut table = item.table()?;
         table.only(&["command", "workdir", "watch"])?;
         let command = Command::parse(table.need("command")?)?;
@@ -258,8 +261,8 @@ pub(super) fn checked(what: &'static str, style: Style, id: Spanned<String>) -> 
     if style.accepts(id.get_ref()) {
         return Ok(id);
     }
-    let (span, expected) = (id.span(), style.expected());
-    Err(Flaw::at(span, Problem::Invalid { what, value: id.into_inner(), expected }))
+    let (span, expected, meant) = (id.span(), style.expected(), style.nearest(id.get_ref()));
+    Err(Flaw::at(span, Problem::Identifier { what, value: id.into_inner(), expected, meant }))
 }
 
 /// Returns texts without their places.

@@ -10,6 +10,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Error, Fault, Position, Problem};
+use crate::model::excerpt;
 
 /// The text of a manifest and the file it came from.
 #[derive(Debug)]
@@ -62,8 +63,13 @@ pub(crate) fn parse(text: &str) -> Result<Table<'_>, Flaw> {
             Ok(Table::new(String::new(), span, top.into_inner()))
         }
         Err(error) => {
-            let problem = Problem::Syntax(error.message().to_owned());
-            Err(Flaw { at: error.span().map(|span| span.start), problem })
+            let said = match error.span().and_then(|span| text.get(span)) {
+                Some(key) if error.message() == "duplicate key" => {
+                    format!("the key `{}` is there already", excerpt(key))
+                }
+                _ => error.message().to_owned(),
+            };
+            Err(Flaw { at: error.span().map(|span| span.start), problem: Problem::Syntax(said) })
         }
     }
 }

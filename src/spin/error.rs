@@ -184,6 +184,17 @@ pub enum Problem {
         /// What is expected of it.
         expected: &'static str,
     },
+    /// A name that is written in another way than names of its kind are.
+    Identifier {
+        /// What it is, such as "component id".
+        what: &'static str,
+        /// The name.
+        value: String,
+        /// What is expected of it.
+        expected: &'static str,
+        /// The name that was probably meant.
+        meant: Option<String>,
+    },
     /// Something is named that is not defined.
     Undefined {
         /// What: "component", "profile", "variable".
@@ -227,6 +238,10 @@ impl fmt::Display for Problem {
             }
             Self::Invalid { what, value, expected } => {
                 write!(f, "the {what} `{}` has to be {expected}", excerpt(value))
+            }
+            Self::Identifier { what, value, expected, meant } => {
+                write!(f, "the {what} `{}` has to be {expected}", excerpt(value))?;
+                meant.iter().try_for_each(|meant| write!(f, "; did you mean `{}`?", excerpt(meant)))
             }
             Self::Undefined { what, name, known } => {
                 write!(f, "the {what} `{}` is not defined", excerpt(name))?;

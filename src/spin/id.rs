@@ -17,8 +17,12 @@ impl Style {
     /// Says what is expected of an identifier in this style.
     pub(super) fn expected(self) -> &'static str {
         match self {
-            Self::Kebab => "kebab-case: words of letters and digits, each beginning with a letter, joined by `-`",
-            Self::Snake => "snake_case: words of letters and digits, each beginning with a letter, joined by `_`",
+            Self::Kebab => {
+                "kebab-case: words of letters and digits, each small or in capitals and beginning with a letter, joined by `-`"
+            }
+            Self::Snake => {
+                "snake_case: words of letters and digits, each small or in capitals and beginning with a letter, joined by `_`"
+            }
             Self::LowerKebab => {
                 "kebab-case: words of small letters and digits, each beginning with a letter, joined by `-`"
             }
@@ -32,6 +36,14 @@ impl Style {
     pub(super) fn accepts(self, text: &str) -> bool {
         let delimiter = if matches!(self, Self::Kebab | Self::LowerKebab) { '-' } else { '_' };
         text.split(delimiter).all(|word| self.accepts_word(word))
+    }
+
+    /// Returns the identifier in this style that was probably meant: other characters between the words, other capitals.
+    pub(super) fn nearest(self, text: &str) -> Option<String> {
+        let delimiter = if matches!(self, Self::Kebab | Self::LowerKebab) { '-' } else { '_' };
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let meant = words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join(&delimiter.to_string());
+        (text.is_ascii() && text != meant && self.accepts(&meant)).then_some(meant)
     }
 
     fn accepts_word(self, word: &str) -> bool {
@@ -57,6 +69,24 @@ pub(super) fn repair(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant_is_found() {
+        for (text, kebab, lower) in [
+            ("my_web", Some("my-web"), None),
+            ("my-web", None, Some("my_web")),
+            ("MyWeb", Some("myweb"), Some("myweb")),
+            ("API KEY", Some("api-key"), Some("api_key")),
+            ("_a__b_", Some("a-b"), Some("a_b")),
+            ("1a", None, None),
+            ("b\u{fc}cher", None, None),
+            ("", None, None),
+            ("--", None, None),
+        ] {
+            assert_eq!(Style::Kebab.nearest(text).as_deref(), kebab, "{text}");
+            assert_eq!(Style::LowerSnake.nearest(text).as_deref(), lower, "{text}");
+        }
+    }
 
     #[test]
     fn styles_accept_their_own() {

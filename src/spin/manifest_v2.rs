@@ -31,13 +31,23 @@ pub(super) fn parse(mut top: Table<'_>) -> Result<AppManifest, Flaw> {
     let variables = variables(&mut top)?;
     let (mut trigger_types, mut triggers) = (Vec::new(), Vec::new());
     for (kind, items) in top.need("trigger")?.table()?.into_entries() {
+        if !items.is_array() {
+            return Err(items.wrong("an array of tables, each under two brackets: `[[trigger.TYPE]]`"));
+        }
         for item in items.array()? {
             triggers.push(Trigger::parse(kind.get_ref(), item)?);
         }
         trigger_types.push(kind.into_inner());
     }
     let mut components = Vec::new();
-    for (id, item) in top.table("component")? {
+    let defined = match top.take("component") {
+        Some(item) if item.is_array() => {
+            return Err(item.wrong("a table for each component, `[component.ID]` (version 1 has arrays)"));
+        }
+        Some(item) => item.table()?.into_entries(),
+        None => Vec::new(),
+    };
+    for (id, item) in defined {
         let id = checked("component id", Style::Kebab, id)?.into_inner();
         components.push(Component::parse(id, item)?);
     }

@@ -11,7 +11,7 @@ pub(super) fn suggest<'a>(
     known: impl Iterator<Item = &'a str> + Clone,
     introduction: &str,
 ) -> fmt::Result {
-    let nearest = nearest(name, known.clone());
+    let nearest = nearest(name, known.clone()).or_else(|| completed(name, known.clone()));
     if let Some(nearest) = nearest {
         write!(f, "; did you mean `{}`?", excerpt(nearest))?;
     }
@@ -44,6 +44,12 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     (edits <= known.len().div_ceil(4) && edits < known.len()).then_some(known)
 }
 
+/// Finds the only name that begins like this one: some leave out the second half of a long name.
+fn completed<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut longer = known.filter(|known| name.len() >= SHORTEST_HALF && known.starts_with(name));
+    longer.next().filter(|_| longer.next().is_none())
+}
+
 /// Counts the edits between two short texts: insertions, deletions, replacements and swaps of neighbours.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
@@ -64,6 +70,8 @@ fn distance(one: &str, other: &str) -> usize {
 
 /// How long a name may be, in bytes, for which a suggestion is looked for: longer ones are no typing mistakes.
 const LONGEST_GUESS: usize = 64;
+/// How much of a name has to be there, in bytes, where the rest is missing.
+const SHORTEST_HALF: usize = 5;
 /// How many bytes of names are listed: who has more components than that looks into the manifest.
 const LONGEST_LIST: usize = 600;
 
@@ -101,6 +109,9 @@ mod tests {
         for (name, known, expected) in [
             ("sourc", &["source", "files"][..], "; did you mean `source`? known are `source`, `files`"),
             ("sourc", &["source"], "; did you mean `source`?"),
+            ("inherit", &["inherit_all", "x"], "; did you mean `inherit_all`? known are `inherit_all`, `x`"),
+            ("inherit", &["inherit_all", "inherit_some"], "; known are `inherit_all`, `inherit_some`"),
+            ("inhe", &["inherit_all"], "; known are `inherit_all`"),
             ("zebra", &["source", "files"], "; known are `source`, `files`"),
             ("zebra", &[], ""),
         ] {
