@@ -133,6 +133,9 @@ mod pull;
 /// Running applications with a stand-in for Spin.
 #[cfg(target_os = "linux")]
 mod running;
+/// Running what is elsewhere: registries, layouts, archives, downloads and packages.
+#[cfg(target_os = "linux")]
+mod running_sources;
 /// Hundreds of bad days, from a seed.
 mod soak;
 /// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.

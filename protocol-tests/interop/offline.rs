@@ -3,10 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use spinreg::Digest;
+
 use crate::support::cli::Cli;
+use crate::support::packages::{component, publish, write_app};
 use crate::support::peers::program;
 use crate::support::registry::Embedded;
+use crate::support::reply::Reply;
 use crate::support::scenario::{app, push};
+use crate::support::script::Script;
 use crate::support::stand_in::StandIn;
 
 /// Has every call about a network, of the tool and of what it starts, written to `log`.
@@ -53,4 +58,45 @@ async fn what_is_cached_runs_without_a_single_attempt_to_connect() {
     let other = reference.replace(":v1", ":v2");
     cli.run(["up", "--offline", "-f", &other]).await.failure(3);
     assert_eq!(attempts(&log), Vec::<String>::new());
+}
+
+/// The same for a manifest whose components are a download and a package.
+#[tokio::test]
+async fn manifests_with_cached_sources_run_without_a_single_attempt_to_connect() {
+    let registry = Embedded::start().await;
+    let (downloaded, packaged) = (component(1), component(2));
+    publish(registry.address(), "space/name", "1.0.0", &packaged).await;
+    let server = Script::new().on("GET /a.wasm", Reply::ok(downloaded.clone())).start().await;
+    let stand_in = StandIn::new();
+    // Names have to be looked up, if anybody asks.
+    let name = format!("localhost:{}", registry.address().port());
+    write_app(
+        &stand_in.cli,
+        &format!(
+            "source = {{ url = \"http://localhost:{}/a.wasm\", digest = \"{}\" }}\n[[trigger.http]]\nroute = \"/p\"\n\
+             component = \"pack\"\n[component.pack]\n\
+             source = {{ registry = \"{name}\", package = \"space:name\", version = \"1.0.0\" }}\n",
+            server.address().port(),
+            Digest::of(&downloaded),
+        ),
+    );
+    let log = stand_in.cli.path("data/network.log");
+    let stand_in = stand_in.with(|cli| witness(cli, &log));
+    let cli = &stand_in.cli;
+    cli.run(["up", "--offline"]).await.failure(3);
+    assert_eq!(attempts(&log), Vec::<String>::new(), "what is missing is said without asking for it");
+    cli.run(["up"]).await.success();
+    assert!(!attempts(&log).is_empty(), "a download was not seen");
+    for arguments in [
+        &["up", "--offline"][..],
+        &["up", "--pull", "never"],
+        &["up", "--pull", "missing"],
+        &["up"],
+        &["prepare", "--offline", ".", "--to", "app"],
+        &["prepare", ".", "--to", "app"],
+    ] {
+        cli.run(arguments).await.success();
+        assert_eq!(attempts(&log), Vec::<String>::new(), "{arguments:?}");
+    }
+    server.finish();
 }

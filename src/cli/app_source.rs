@@ -14,8 +14,8 @@ use crate::model::{Location, ParseError, Reference};
 #[derive(Args, Debug)]
 #[group(multiple = false)]
 pub(crate) struct From {
-    /// The application: `REGISTRY/NAME[:TAG][@DIGEST]`, `oci:DIRECTORY[:TAG]`, a `spin.toml`, a directory with one, or a
-    /// `.wasm` file [default: `spin.toml` here or in a directory above].
+    /// The application: `REGISTRY/NAME[:TAG][@DIGEST]`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`, a `spin.toml`, a
+    /// directory with one, or a `.wasm` file [default: `spin.toml` here or in a directory above].
     #[arg(short = 'f', long = "from", value_name = "SOURCE")]
     from: Option<PathBuf>,
 
@@ -23,7 +23,7 @@ pub(crate) struct From {
     #[arg(long, alias = "file", value_name = "FILE_OR_DIR")]
     from_file: Option<PathBuf>,
 
-    /// The same, and always a reference, or `oci:DIRECTORY[:TAG]`.
+    /// The same, and always a reference, `oci:DIRECTORY[:TAG]`, or `oci-archive:FILE[:TAG]`.
     #[arg(long, value_name = "REFERENCE")]
     from_registry: Option<Location>,
 }

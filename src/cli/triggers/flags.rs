@@ -265,6 +265,7 @@ mod tests {
             ("--cachedir", Some("cache-dir")),
             ("--direct-mount", Some("direct-mounts")),
             ("--component=x", Some("component-id")),
+            ("--cache", None),
             // What the triggers of Spin take.
             ("--listen", None),
             ("--find-free-port", None),
