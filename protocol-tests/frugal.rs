@@ -1,5 +1,7 @@
 //! What is not asked and not sent because it follows from what is known, and what becomes of it where that was wrong.
 
+use std::collections::BTreeMap;
+
 use spinreg::Digest;
 use spinreg::content::{Source as _, Tagged, Target as _};
 use spinreg::model::{Descriptor, Identifier, MediaType};
@@ -120,6 +122,85 @@ async fn what_cannot_be_read_under_a_tag_is_in_nobodys_way() {
     let error = anonymous(script.address()).tagged(&tag, &wanted).await.expect_err("a login page");
     assert!(error.to_string().contains("HTML"), "{error}");
     script.finish();
+}
+
+/// Counts the requests of each kind: `GET manifests`, `POST uploads` and the like.
+fn kinds(lines: &[String]) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for line in lines {
+        let (method, rest) = line.split_once(' ').expect("a method and a path");
+        let what = ["/manifests/", "/tags/", "/blobs/uploads/", "/blobs/"].into_iter().find(|part| rest.contains(part));
+        *kinds.entry(format!("{method} {}", what.unwrap_or(rest).trim_matches('/'))).or_default() += 1;
+    }
+    kinds
+}
+
+/// Writes a file of 2 MiB into the application.
+fn enlarge(cli: &Cli, name: &str, salt: u8) {
+    let bytes: Vec<u8> = (0..2_usize << 20).map(|n| (n / 251) as u8 ^ salt).collect();
+    std::fs::write(cli.path("work/static-site/assets").join(name), bytes).expect("a file of ours");
+}
+
+/// Large blobs are not sent twice for want of a question, and nothing is asked where nothing is.
+#[tokio::test]
+async fn large_blobs_are_asked_for_where_something_is() {
+    let registry = Embedded::start().await;
+    let front = Front::before(registry.address()).start().await;
+    let cli = Cli::new();
+    let app = app_of(&cli, "static-site");
+    let reference = |tag: &str| format!("{}/app:{tag}", front.registry());
+    let expected = |counts: &[(&str, usize)]| -> BTreeMap<String, usize> {
+        counts.iter().map(|(kind, n)| ((*kind).to_owned(), *n)).collect()
+    };
+    enlarge(&cli, "one.bin", 1);
+    enlarge(&cli, "two.bin", 2);
+    push(&cli, &app, &reference("v1"), &[]).await;
+    // Thirteen blobs, two of them large: 2n + 3, and whether anything is there is asked once.
+    let cold = [
+        ("GET manifests", 1),
+        ("GET tags", 1),
+        ("POST blobs/uploads", 13),
+        ("PUT blobs/uploads", 13),
+        ("PUT manifests", 1),
+    ];
+    assert_eq!(kinds(&front.wire().take()), expected(&cold));
+    push(&cli, &app, &reference("v2"), &[]).await;
+    let tagged = [("GET manifests", 1), ("GET tags", 1), ("HEAD manifests", 1), ("PUT manifests", 1)];
+    assert_eq!(kinds(&front.wire().take()), expected(&tagged));
+    change(&cli, "another page");
+    enlarge(&cli, "three.bin", 3);
+    push(&cli, &app, &reference("v3"), &[]).await;
+    let lines = front.wire().take();
+    let kinds = kinds(&lines);
+    // Page, large file, lock file and config are new; of the large ones that are there no byte is sent again.
+    assert_eq!((kinds["PUT blobs/uploads"], kinds["GET manifests"], kinds["HEAD manifests"]), (4, 1, 1), "{lines:#?}");
+    assert!(kinds["HEAD blobs"] <= 3, "{lines:#?}");
+    pull(&Cli::new(), &reference("v3"), &[]).await;
+}
+
+/// Registries that open an upload whatever they have, that want no such question, or that lie, get what they need.
+#[tokio::test]
+async fn registries_that_know_no_such_mount_are_pushed_to_all_the_same() {
+    for fault in ["ignore=mount", "status=405,path=*mount=*", "mount-lies"] {
+        let cli = Cli::new();
+        let serving = cli.serve_with(&["-q", "--fault", fault]).await;
+        let app = app_of(&cli, "static-site");
+        let reference = |tag: &str| format!("{}/app:{tag}", serving.registry());
+        if fault == "mount-lies" {
+            // It complains only where it checks: a front does that in its name.
+            let front = Front::before(serving.registry().parse().expect("an address"))
+                .meddle("PUT /v2/app/manifests/*", [Meddle::Instead(Reply::refusal(400, MISSING, "no such blob"))])
+                .start()
+                .await;
+            push(&cli, &app, &format!("{}/app:v1", front.registry()), &[]).await;
+            assert_eq!(front.wire().count("PUT /v2/app/manifests/v1"), 2, "{:#?}", front.wire().lines());
+        } else {
+            push(&cli, &app, &reference("v1"), &[]).await;
+            change(&cli, "another page");
+            push(&cli, &app, &reference("v2"), &[]).await;
+        }
+        pull(&Cli::new(), &reference("v1"), &[]).await;
+    }
 }
 
 /// One token serves an operation, however many requests there are.

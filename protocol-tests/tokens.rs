@@ -66,14 +66,17 @@ async fn a_token_that_expires_during_an_upload_is_renewed_and_the_session_goes_o
     let bytes = bytes(2 * CHUNK);
     let second = format!("{CHUNK}-{}", 2 * CHUNK - 1);
     let script = Script::new()
-        .on("HEAD /v2/app/blobs/*", challenge())
+        .on("POST /v2/app/blobs/uploads/?mount=*&from=app", challenge())
         .on_each(
             "GET /token?service=test&scope=repository:app:pull,push&client_id=spinreg",
             ["one", "two", "three"].map(token),
         )
         .with("authorization", BASIC)
-        .bearing("HEAD /v2/app/blobs/*", "one", Reply::status(404))
-        .bearing("POST /v2/app/blobs/uploads/", "one", Reply::status(202).header("location", "{origin}/u"))
+        .bearing(
+            "POST /v2/app/blobs/uploads/?mount=*&from=app",
+            "one",
+            Reply::status(202).header("location", "{origin}/u"),
+        )
         .bearing("PATCH /u", "one", Reply::status(202).header("location", "{origin}/u2"))
         .bearing("PATCH /u2", "one", challenge())
         .with("content-range", &second)
@@ -171,14 +174,17 @@ async fn a_mount_asks_to_pull_from_the_other_repository() {
     let both = "GET /token?service=test&scope=repository:app:pull,push&scope=repository:base:pull&client_id=spinreg";
     let start = || {
         Script::new()
-            .on("HEAD /v2/app/blobs/*", challenge())
+            // As a copy does, which asks for the tag first.
+            .on("HEAD /v2/app/manifests/*", challenge())
             .on("GET /token?service=test&scope=repository:app:pull,push&client_id=spinreg", token("one"))
-            .bearing("HEAD /v2/app/blobs/*", "one", Reply::status(404))
+            .bearing("HEAD /v2/app/manifests/*", "one", Reply::status(404))
             .on("POST /v2/app/blobs/uploads/?mount=*&from=base", challenge())
     };
     let base: Name = "base".parse().expect("a name");
     let push = async |script: &Scripted| {
         let repository = known(script.address());
+        let absent = Descriptor::of(MediaType::IMAGE_MANIFEST, b"absent");
+        assert!(!repository.exists(&absent).await.expect("an answer"));
         let origin = blob(&bytes).from_repository(repository.registry().clone(), base.clone());
         repository.push_blob(&origin).await.expect("a push")
     };
@@ -212,9 +218,7 @@ async fn a_service_that_hears_one_scope_alone_is_enough() {
         Reply::status(401).header("www-authenticate", challenge)
     };
     let script = Script::new()
-        .on("HEAD /v2/app/blobs/*", challenge())
         .always("GET /token?*scope=repository:app:pull,push*", token("app"))
-        .bearing("HEAD /v2/app/blobs/*", "app", Reply::status(404))
         .always("POST /v2/app/blobs/uploads/?mount=*", wanting())
         .bearing("POST /v2/app/blobs/uploads/", "app", Reply::status(202).header("location", "/u"))
         .bearing("PUT /u?digest=*", "app", created(&bytes))
@@ -240,9 +244,10 @@ async fn an_upload_session_elsewhere_gets_no_credentials_even_if_it_asks() {
         .await;
     let location = storage.uri("/u").to_string();
     let script = Script::new()
-        .on_each("HEAD /v2/app/blobs/*", [Reply::status(401).header("www-authenticate", "Basic"), Reply::status(404)])
-        .on("POST /v2/app/blobs/uploads/", Reply::status(202).header("location", location))
-        .with("authorization", BASIC)
+        .on_each(
+            "POST /v2/app/blobs/uploads/?mount=*&from=app",
+            [Reply::status(401).header("www-authenticate", "Basic"), Reply::status(202).header("location", location)],
+        )
         .start()
         .await;
     let outcome = known(script.address()).push_blob(&blob(&bytes)).await;

@@ -70,7 +70,9 @@ async fn blobs_of_all_sizes_go_up_whole_and_in_chunks_and_come_back_from_anywher
                 let (bytes, context) = (bytes(size, way.len()), format!("{name}, {size} bytes {way}"));
                 let blob = blob(bytes.clone());
                 assert_eq!(repository.push_blob(&blob).await.expect(&context), Pushed::Uploaded, "{context}");
-                assert_eq!(repository.push_blob(&blob).await.expect(&context), Pushed::Existed, "{context}");
+                // crane's registry opens an upload whatever it has, and takes the blob again.
+                let again = if name == "crane" { Pushed::Uploaded } else { Pushed::Existed };
+                assert_eq!(repository.push_blob(&blob).await.expect(&context), again, "{context}");
                 for offset in BTreeSet::from([0, size / 2, size.saturating_sub(1), size]) {
                     let mut body = repository.blob(blob.descriptor()).open(offset as u64).await.expect(&context);
                     let mut read = BytesMut::new();
@@ -92,9 +94,9 @@ async fn a_mount_is_worth_one_request() {
         let blob = blob("to be mounted");
         here.push_blob(&blob).await.expect(name);
         let known = blob.clone().from_repository(here.registry().clone(), here.name().clone());
-        // crane's registry keeps the blobs of all repositories in one place.
+        // crane's registry keeps the blobs of all repositories in one place, and says so to a `HEAD` alone.
         let (how, otherwise, posts) = match name {
-            "crane" => (Pushed::Existed, Pushed::Existed, 0),
+            "crane" => (Pushed::Uploaded, Pushed::Existed, 1),
             _ => (Pushed::Mounted, Pushed::Uploaded, 2),
         };
         site.front.wire().take();

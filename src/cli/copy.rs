@@ -194,7 +194,7 @@ impl Carrier<'_> {
             return Err(Misuse::OtherDigest { expected: expected.into(), actual: digest.into() }.into());
         }
         if self.dry_run {
-            let forecast = plan.forecast(target).await.map_err(|error| self.blame(error))?;
+            let forecast = plan.forecast(source, target).await.map_err(|error| self.blame(error))?;
             report.foreseen(&job.from, &job.to, job.tag.as_ref(), &plan, &forecast);
         } else {
             let summary = plan.carry_out(source, target, options).await.map_err(|error| self.blame(error))?;

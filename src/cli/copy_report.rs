@@ -107,7 +107,13 @@ impl Report {
         self.dry_run = true;
         let (mut sent, mut mounted, mut fetched) = (0, 0, 0);
         let is_mounted = is_mounted(from, to);
-        for blob in forecast.lacking.iter().filter(|blob| self.foreseen.blobs.insert(blob.digest)) {
+        let mut moving = forecast.asking;
+        for (blob, effort) in &forecast.lacking {
+            if !self.foreseen.blobs.insert(blob.digest) {
+                moving += effort.there;
+                continue;
+            }
+            moving += effort.lacking;
             let verb = if is_mounted { "mount" } else { "send" };
             if is_mounted {
                 mounted += 1;
@@ -136,9 +142,7 @@ impl Report {
             self.requests.get_or_insert_default().from += questions.source + fetched;
         }
         if matches!(to, Location::Registry(_)) {
-            // `HEAD` for each blob; `POST` and `PUT`, or a `POST` that mounts; `PUT` of the manifests.
-            let moving = asked + 2 * sent + mounted + manifests;
-            self.requests.get_or_insert_default().to += questions.target + moving;
+            self.requests.get_or_insert_default().to += questions.target + moving + manifests;
         }
     }
 

@@ -72,6 +72,23 @@ pub trait Target: Send + Sync {
         async { Ok(Tagged::Unknown) }
     }
 
+    /// Says whether anything at all is here, where the target finds that out with fewer requests than it takes to ask for each
+    /// of `blobs`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from answering.
+    fn vacancy(&self, blobs: &[Descriptor]) -> impl Future<Output = Result<Vacancy, Error>> + Send {
+        let _ = blobs;
+        async { Ok(Vacancy::Unsaid) }
+    }
+
+    /// Says how many requests [`push_blob`](Self::push_blob) makes for a blob, as far as is known before.
+    fn effort(&self, blob: &Blob) -> Effort {
+        let _ = blob;
+        Effort::default()
+    }
+
     /// Takes a blob, verified; pushing what is there is no error.
     ///
     /// # Errors
@@ -142,6 +159,26 @@ pub enum Tagged {
     Wanted,
     /// Another manifest. The blobs that it lists are there, unless the target has lost some.
     Other(Box<Manifest>),
+}
+
+/// Whether anything is in a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vacancy {
+    /// Nobody was asked.
+    Unsaid,
+    /// Nothing that anything could be built on.
+    Vacant,
+    /// Something.
+    Occupied,
+}
+
+/// How many requests it takes to push a blob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Effort {
+    /// Where the target has it.
+    pub there: u64,
+    /// Where it does not, and nothing unforeseen happens.
+    pub lacking: u64,
 }
 
 /// How a blob came to be in a target.

@@ -15,6 +15,6 @@ pub(crate) use blob::hash_file;
 pub use blob::{Blob, Open};
 pub use body::Body;
 pub(crate) use body::Seams;
-pub use endpoints::{Pushed, Source, Tagged, Target};
+pub use endpoints::{Effort, Pushed, Source, Tagged, Target, Vacancy};
 pub use progress::{Event, Progress};
 pub use verify::Verifier;

@@ -1,7 +1,7 @@
 //! An end of a copy that is chosen at run time.
 
 use super::Vacant;
-use crate::content::{Blob, Pushed, Source, Tagged, Target};
+use crate::content::{Blob, Effort, Pushed, Source, Tagged, Target, Vacancy};
 use crate::error::{Details, Error, Missing, Place};
 use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
 use crate::registry::Repository;
@@ -88,6 +88,14 @@ impl Target for Endpoint {
 
     async fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
         each!(self, end => end.tagged(tag, wanted).await)
+    }
+
+    async fn vacancy(&self, blobs: &[Descriptor]) -> Result<Vacancy, Error> {
+        each!(self, end => end.vacancy(blobs).await)
+    }
+
+    fn effort(&self, blob: &Blob) -> Effort {
+        each!(self, end => end.effort(blob))
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {

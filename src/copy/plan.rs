@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{CopyOptions, Referrers};
-use crate::content::{Source, Tagged, Target};
+use crate::content::{Source, Tagged, Target, Vacancy};
 use crate::error::{Details, Error, Missing, Place};
 use crate::model::{Descriptor, Digest, Identifier, ImageIndex, Manifest, MediaType, ParseError, Platform, Tag};
 
@@ -47,7 +47,8 @@ impl Plan {
     ///
     /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. Where
     /// the tag points to another image, its blobs are [believed](Self::believed) to be there, and the root is asked for only
-    /// where more than 4 others are needed. A source
+    /// where more than 4 others are needed. Where it points to nothing, some targets are asked first whether they have
+    /// [anything](Target::vacancy), and nothing else if not. A source
     /// that [counts what is read](Source::counts_reads) is asked what `id` names, and for the manifest only where the
     /// target has it not, or neither its child nor a [note](Target::noted_index) of the index. For referrers the source is
     /// asked for its tags, for those of each manifest, and for those that the target has not.
@@ -214,7 +215,8 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
             }
         }
         let tag = tag.cloned();
-        if is_worth_asking_for(&root, present.as_ref()) {
+        let vacancy = if present.is_none() { self.vacancy(&root).await? } else { Vacancy::Occupied };
+        if vacancy != Vacancy::Vacant && is_worth_asking_for(&root, present.as_ref()) {
             self.plan.questions.target += 1;
             if self.to.exists(root.descriptor()).await? {
                 if tag.is_some() {
@@ -229,6 +231,14 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
             last.tag = tag;
         }
         Ok(())
+    }
+
+    /// Asks whether the target has anything, where that spares requests.
+    async fn vacancy(&mut self, root: &Manifest) -> Result<Vacancy, Error> {
+        let blobs: Vec<Descriptor> = listed(root).cloned().collect();
+        let vacancy = self.to.vacancy(&blobs).await?;
+        self.plan.questions.target += u64::from(vacancy != Vacancy::Unsaid);
+        Ok(vacancy)
     }
 
     /// Reads a manifest from the source, by its digest.

@@ -90,9 +90,9 @@ pub struct Summary {
 /// Blobs go first, manifests after them, the tagged root last: whoever sees the manifest finds everything.
 ///
 /// **Requests** of a push of `n` blobs to a repository: nothing changed 1; the same content under a new tag 3; cold
-/// `2 + 3n + 1`; where the tag points to something that shares all but `m` of the blobs `1 + 3m + 1`, and one more where
-/// `m` is above 4; from another repository of any registry one more, and `n` more where the content is not mounted. Where a
-/// registry then says that it lacks a blob which it seemed to have, one for each blob that was not asked for, two for each
+/// `2 + 2n + 1`; where the tag points to something that shares all but `m` of the blobs `1 + 2m + 1`, and one more where
+/// `m` is above 4; from another repository of any registry one more, and `n` more where the content is not mounted, or else
+/// `n` less; one more for each blob that the repository wants to be asked for by `HEAD`. Where a registry then says that it lacks a blob which it seemed to have, one for each blob that was not asked for, two for each
 /// that it lacks, and one or two for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`, one more from Docker Hub,
 /// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there (and, from
 /// Docker Hub, the target has [noted](Target::note_index) the index).
@@ -117,9 +117,9 @@ impl Plan {
     /// Moves what has to move, between the ends that the plan was made for. The target is not
     /// [finished](Target::finish): more may follow.
     ///
-    /// **Requests**: for each blob that a repository as the target lacks `HEAD`, `POST`, `PUT` there, and a `GET` where it
-    /// comes from one; `HEAD` and `POST` alone where the two are on one registry, which mounts it; `HEAD` for each that is
-    /// there; one `PUT` for each step.
+    /// **Requests**: for each blob that a repository as the target lacks `POST` and `PUT` there, and a `GET` where it
+    /// comes from one; `POST` alone where the two are on one registry, which mounts it, and for each that is there; a `HEAD`
+    /// before it where the repository wants that; one `PUT` for each step.
     ///
     /// # Errors
     ///

@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 
+use super::asking::SelfMounts;
 use super::upload::Orphan;
-use super::{Hosts, Repository};
+use super::{Hosts, Repository, profile};
 use crate::auth::{Authorizer, Exposure, Found, Keychain, Proof, Remark, Scopes};
 use crate::content::Body;
 use crate::error::{Error, Unreachable, UnreachableKind};
@@ -28,6 +29,8 @@ struct Shared {
     hosts: Hosts,
     /// How a registry turned out to speak, where that is not the first thing to try.
     schemes: Mutex<HashMap<Registry, Scheme>>,
+    /// How registries turned out to answer mounts from a repository into itself.
+    self_mounts: Mutex<HashMap<Registry, SelfMounts>>,
     notify: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
     warned: Mutex<HashSet<String>>,
     /// Upload sessions that were left open.
@@ -149,6 +152,7 @@ impl ClientBuilder {
             protection: self.protection,
             hosts: self.hosts,
             schemes: Mutex::default(),
+            self_mounts: Mutex::default(),
             notify: self.notify,
             warned: Mutex::default(),
             orphans: Mutex::default(),
@@ -235,6 +239,21 @@ impl Client {
         let mut orphans = self.0.orphans.lock().unwrap_or_else(PoisonError::into_inner);
         if orphans.len() < MAX_ORPHANS {
             orphans.push(orphan);
+        }
+    }
+
+    /// Returns what is known of a registry's answers to mounts from a repository into itself.
+    pub(super) fn self_mounts(&self, registry: &Registry) -> SelfMounts {
+        let known = self.0.self_mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(registry).copied().unwrap_or_else(|| profile::self_mounts(registry))
+    }
+
+    /// Remembers what a registry has shown of that.
+    pub(super) fn learn(&self, registry: &Registry, shown: SelfMounts) {
+        let mut known = self.0.self_mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever was caught once is not believed again.
+        if known.get(registry) != Some(&SelfMounts::Ignored) {
+            known.insert(registry.clone(), shown);
         }
     }
 

@@ -6,6 +6,7 @@
 //! Wire cost: each method says under **Requests** what it sends when no credentials are wanted. The first
 //! request to a registry that wants them costs a `401` and, with a token service, a token request besides.
 
+mod asking;
 mod blob;
 mod client;
 mod delete;

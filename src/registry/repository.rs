@@ -1,14 +1,16 @@
 //! A repository: the handle through which content moves.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{Method, Request, Uri};
 
+use super::asking::{self, Approach, Look, SelfMounts, Stock};
 use super::mirror::{self, Askable};
-use super::{
-    Client, Listing, Mirror, Mounts, Uploads, blob, delete, manifest, profile, referrers, tagged, tags, upload,
-};
+use super::upload_plan::Mount;
+use super::{Client, Listing, Mirror, Uploads, blob, delete, manifest, profile, referrers, tagged, tags, upload};
 use crate::auth::{Actions, Scope, Scopes};
-use crate::content::{Blob, Pushed, Source, Tagged, Target};
+use crate::content::{Blob, Effort, Pushed, Source, Tagged, Target, Vacancy};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, Name, ParseError, Reference, Registry, Tag};
 use crate::transport::Payload;
@@ -21,6 +23,21 @@ pub struct Repository {
     name: Name,
     purpose: Purpose,
     uploads: Uploads,
+    stock: Shared,
+}
+
+/// What was found out about the repository, for all clones of the handle.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<Stock>>);
+
+impl Shared {
+    fn get(&self) -> Stock {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, stock: Stock) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stock;
+    }
 }
 
 /// What the handle is for: it decides which rights are asked for, up front and once.
@@ -33,7 +50,7 @@ enum Purpose {
 impl Repository {
     pub(super) fn new(client: Client, registry: Registry, name: Name) -> Self {
         let uploads = client.hosts().uploads(&registry);
-        Self { client, registry, name, purpose: Purpose::Pull, uploads }
+        Self { client, registry, name, purpose: Purpose::Pull, uploads, stock: Shared::default() }
     }
 
     /// Says that content will be pushed: every request asks for the rights to pull and push, so that one token serves
@@ -169,6 +186,12 @@ impl Repository {
         host.mirror.as_ref()
     }
 
+    /// Decides how a blob is pushed.
+    fn approach(&self, blob: &Blob) -> Approach {
+        let ways = self.client.self_mounts(&self.registry);
+        Approach::to((&self.registry, &self.name), blob, self.uploads.mounts, ways, self.stock.get())
+    }
+
     /// Begins a request to `/v2/<name>/<rest>`.
     pub(super) fn request(&self, method: Method, rest: impl std::fmt::Display) -> Request<Payload> {
         let path = format!("/v2/{}/{rest}", self.name);
@@ -266,19 +289,51 @@ impl Target for Repository {
         tagged::tagged(self, tag, wanted).await
     }
 
-    /// **Requests**: one `HEAD`; where the blob is absent one `POST`, and where that does not mount it one `PUT` besides.
-    /// One more `POST` where the registry refuses to mount; one more `HEAD` where it does not say which digest it has
-    /// stored. In chunks one `PATCH` for each, and a `HEAD` in the end. Whatever breaks is asked after and continued.
+    /// A blob of another repository of the same registry counts as mounted where it is here already, too.
+    ///
+    /// **Requests**: one `POST`, which says that the blob is there, or mounts it, or begins the upload; then one `PUT`. One
+    /// `HEAD` before them for a blob of 1 MiB or more, unless the registry has shown in this client that it knows such a
+    /// `POST`, or [`vacancy`](Target::vacancy) has found nothing here (then from 64 MiB on); on ECR and GHCR, and with
+    /// [`Mounts::Never`], for every blob. One more `POST` where the registry refuses to mount; one more `HEAD` where it does not say which digest it
+    /// has stored. In chunks one `PATCH` for each, and a `HEAD` in the end. Whatever breaks is asked after and continued.
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-        if blob::exists(self, &blob.descriptor().digest).await? {
+        let Approach { look, mount } = self.approach(blob);
+        if look == Look::First && blob::exists(self, &blob.descriptor().digest).await? {
             return Ok(Pushed::Existed);
         }
-        upload::push(self, blob, self.uploads).await
+        upload::push(self, blob, mount, self.uploads.chunk).await
     }
 
-    /// **Requests**: as [`push_blob`](Target::push_blob) without the first `HEAD`, and without a mount.
+    /// **Requests**: one `POST` and one `PUT`, or what the upload costs in chunks.
     async fn repush_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
-        upload::push(self, blob, self.uploads.mounting(Mounts::Never)).await
+        // It has said that the blob is there, in one way or the other.
+        self.client.learn(&self.registry, SelfMounts::Ignored);
+        upload::push(self, blob, Mount::No, self.uploads.chunk).await
+    }
+
+    fn effort(&self, blob: &Blob) -> Effort {
+        self.approach(blob).effort()
+    }
+
+    /// **Requests**: one `GET` of a page of one tag, where that spares more than one; else none.
+    async fn vacancy(&self, blobs: &[Descriptor]) -> Result<Vacancy, Error> {
+        self.stock.set(Stock::Unknown);
+        if !asking::is_worth_counting(blobs, self.client.self_mounts(&self.registry)) {
+            return Ok(Vacancy::Unsaid);
+        }
+        let is_empty = match tags::first(self).await {
+            Ok(first) => first.is_none(),
+            Err(error) if error.is_not_found() => true,
+            // It need not say: what is there is asked for one by one.
+            Err(error) => {
+                tracing::debug!(%error, "the registry does not list tags");
+                false
+            }
+        };
+        if is_empty {
+            self.stock.set(Stock::Empty);
+        }
+        Ok(if is_empty { Vacancy::Vacant } else { Vacancy::Occupied })
     }
 
     /// **Requests**: one `DELETE` for each upload that was dropped on its way, in any repository of the client.
@@ -294,6 +349,7 @@ impl Target for Repository {
     /// [`Error::Parse`] where the manifest is larger than [`Manifest::MAX_PUSH`], or where the tag that the list of
     /// referrers should have is something else's; the manifest is there all the same in that case.
     async fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
+        self.stock.set(Stock::Unknown);
         let listed = manifest::push(self, manifest, tag).await?;
         match manifest.subject() {
             Some(subject) if listed != Some(subject.digest) => referrers::record(self, &subject.digest, manifest).await,

@@ -49,6 +49,13 @@ pub(super) fn list(repository: &Repository, listing: Listing) -> impl Stream<Ite
     begin.try_flatten_stream()
 }
 
+/// Reads the first tag of the registry itself, if there is one: one `GET` of a page of one.
+pub(super) async fn first(repository: &Repository) -> Result<Option<Tag>, Error> {
+    let mut pages = begin(repository, &Listing::default().in_pages_of(NonZeroU32::MIN));
+    let page = pages.next().await?;
+    Ok(page.as_ref().map(parse).transpose()?.and_then(|tags| tags.into_iter().next()))
+}
+
 fn begin(repository: &Repository, listing: &Listing) -> Pages {
     Pages::new(repository, path(listing), "application/json")
 }

@@ -34,12 +34,13 @@ pub struct Uploads {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mounts {
-    /// In the repository that the blob comes from, where that is another one of the same registry.
+    /// In the repository that the blob comes from, where that is another one of the same registry; else in the one that it
+    /// goes to, where the question costs nothing.
     #[default]
     FromOrigin,
     /// There, or else wherever the registry knows it from. Some registries refuse to; that costs one more request.
     Anywhere,
-    /// Nowhere.
+    /// Nowhere, not even in the repository itself: it is looked up by a `HEAD`.
     Never,
 }
 
@@ -60,18 +61,14 @@ impl Uploads {
 /// Sends a blob, or has it mounted. A session that comes to nothing is cancelled.
 ///
 /// The `POST` that opens a session meets the challenge, if there is one, before any byte of the blob is on its way.
-pub(super) async fn push(repository: &Repository, blob: &Blob, uploads: Uploads) -> Result<Pushed, Error> {
+pub(super) async fn push(
+    repository: &Repository,
+    blob: &Blob,
+    mount: Mount,
+    chunk: Option<NonZeroU64>,
+) -> Result<Pushed, Error> {
     let descriptor = blob.descriptor();
-    let mount = match (blob.origin(), uploads.mounts) {
-        (Some((registry, name)), Mounts::FromOrigin | Mounts::Anywhere)
-            if registry == repository.registry() && name != repository.name() =>
-        {
-            Mount::From(name.clone())
-        }
-        (_, Mounts::Anywhere) => Mount::Anywhere,
-        _ => Mount::No,
-    };
-    let plan = Plan::new(descriptor.digest, descriptor.size, mount, uploads.chunk.map(NonZeroU64::get));
+    let plan = Plan::new(descriptor.digest, descriptor.size, mount, chunk.map(NonZeroU64::get));
     let budget = repository.client().budget();
     let mut upload = Upload { repository, blob, plan, budget, reached: 0, refusal: None };
     let outcome = upload.run().await;
@@ -190,6 +187,9 @@ impl Upload<'_> {
         let asked = headers::retry_after(response.headers(), SystemTime::now());
         let answer = Answer::read(line.uri.reveal(), peer(&response), response.status(), response.headers());
         let verdict = self.plan.answered(&answer);
+        if let Some(shown) = self.plan.learnt() {
+            self.repository.client().learn(self.repository.registry(), shown);
+        }
         if let Verdict::Broken(rule) = verdict {
             return Err(Error::protocol(line, rule));
         }

@@ -63,6 +63,16 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Says whether the answer names the blob's own place, `…/blobs/<digest>`: the specification wants that of a mount, and
+    /// a session has another one.
+    pub(super) fn names_blob(&self, digest: &Digest) -> bool {
+        let Some(Ok(uri)) = &self.location else { return false };
+        let last = uri.path().rsplit_once("/blobs/").map(|(_, last)| last.replace("%3A", ":").replace("%3a", ":"));
+        last.is_some_and(|last| last.parse().as_ref() == Ok(digest))
+    }
+}
+
 impl Span {
     /// Reads the `Range` of an upload: `0-99`, or what registries make of it.
     ///

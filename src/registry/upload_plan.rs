@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Mount ──201──────────────────────────────┐
-//!   │202, or no                            │
+//!   │202 (the session), or no              │
 //! Begin ──202──► Put ──201──► (Confirm) ──►Done
 //!   ▲             │413, 416                ▲
 //!   │restart      ▼                        │
@@ -15,12 +15,13 @@
 //! session is asked where they disagree, and what is stored in the end is proved by its digest or its size. All loops
 //! are bounded: by [`MAX_RESTARTS`], by [`MAX_CORRECTIONS`], and by the runner's budget where a wait is asked for.
 
-use std::fmt;
-use std::ops::Range;
+mod exchange;
 
 use http::{StatusCode, Uri};
 
-use super::upload_answer::{Answer, Unusable, closing};
+pub(super) use self::exchange::{Mount, Next, Verdict};
+use super::asking::SelfMounts;
+use super::upload_answer::{Answer, closing};
 use crate::content::Pushed;
 use crate::model::{Algorithm, Digest, Name};
 
@@ -41,17 +42,8 @@ pub(super) struct Plan {
     session: Option<Session>,
     restarts: u32,
     corrections: u32,
-}
-
-/// Where to look for the blob before it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mount {
-    /// Nowhere.
-    No,
-    /// In another repository of the same registry.
-    From(Name),
-    /// In whatever repository the registry knows it from ("anonymous mount").
-    Anywhere,
+    /// What the registry has shown of its ways.
+    learnt: Option<SelfMounts>,
 }
 
 /// An upload session that is open.
@@ -110,57 +102,23 @@ enum Otherwise {
     Restart,
 }
 
-/// The next request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// `POST` to the repository's uploads with this query, which may be empty; with the rights to pull from `from`.
-    Post { query: String, from: Option<Name> },
-    /// `PUT` of these bytes, which may be none.
-    Put { uri: Uri, bytes: Range<u64> },
-    /// `PATCH` of these bytes.
-    Patch { uri: Uri, bytes: Range<u64> },
-    /// `GET` of the session.
-    Status { uri: Uri },
-    /// `DELETE` of the session; how that goes does not matter.
-    Cancel { uri: Uri },
-    /// `HEAD` of the blob.
-    Head,
-    /// Nothing: the registry has the blob.
-    Done(Pushed),
-}
-
-/// What an answer means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The plan has moved on.
-    Go,
-    /// The plan has moved on, and the registry needs a moment.
-    Wait,
-    /// There is no way on: the answer says why, or the last one before it that was no success.
-    Refused,
-    /// The answer breaks this rule of the protocol.
-    Broken(&'static str),
-    /// The answer leads nowhere.
-    Misplaced(Unusable),
-}
-
 impl Plan {
     /// Plans to send a blob; with `chunk`, in pieces of so many bytes.
     pub(super) fn new(digest: Digest, size: u64, mount: Mount, chunk: Option<u64>) -> Self {
         let state = if mount == Mount::No { State::Begin } else { State::Mount(mount) };
         let chunk = chunk.map(|chunk| chunk.max(MIN_CHUNK));
         let wished = chunk.is_some();
-        Self { digest, size, chunk, least: 0, wished, whole: true, state, session: None, restarts: 0, corrections: 0 }
+        let (session, learnt) = (None, None);
+        Self { digest, size, chunk, least: 0, wished, whole: true, state, session, restarts: 0, corrections: 0, learnt }
     }
 
     /// Returns the next request.
     pub(super) fn next(&self) -> Next {
         let session = || self.session.as_ref().expect("a session is open in every state that needs one");
         match &self.state {
-            State::Mount(Mount::From(name)) => {
-                let query = format!("?mount={}&from={name}{}", self.digest, self.algorithm('&'));
-                Next::Post { query, from: Some(name.clone()) }
-            }
+            State::Mount(Mount::From(name)) => Next::Post { query: self.mounting(name), from: Some(name.clone()) },
+            // No right is needed beside that to push.
+            State::Mount(Mount::Here(name)) => Next::Post { query: self.mounting(name), from: None },
             State::Mount(_) => {
                 Next::Post { query: format!("?mount={}{}", self.digest, self.algorithm('&')), from: None }
             }
@@ -189,6 +147,11 @@ impl Plan {
         self.state = State::Begin;
     }
 
+    /// Takes what the registry has shown of its ways since this was asked last.
+    pub(super) fn learnt(&mut self) -> Option<SelfMounts> {
+        self.learnt.take()
+    }
+
     /// Returns how many bytes the registry has, as far as we know.
     pub(super) fn offset(&self) -> u64 {
         self.session.as_ref().map_or(0, |session| session.offset)
@@ -197,7 +160,7 @@ impl Plan {
     /// Takes the answer to [`Plan::next`].
     pub(super) fn answered(&mut self, answer: &Answer) -> Verdict {
         match self.state.clone() {
-            State::Mount(_) => self.mounted(answer),
+            State::Mount(mount) => self.mounted(answer, &mount),
             State::Begin => self.begun(answer),
             State::Put => self.put(answer),
             State::Patch => self.patched(answer),
@@ -223,14 +186,23 @@ impl Plan {
     pub(super) fn denied(&mut self) -> Verdict {
         match self.state {
             // A mount needs rights to another repository; sending the blob does not.
-            State::Mount(_) | State::Cancel(_) => self.go(State::Begin),
+            State::Mount(Mount::From(_) | Mount::Anywhere) | State::Cancel(_) => self.go(State::Begin),
             _ => Verdict::Refused,
         }
     }
 
-    fn mounted(&mut self, answer: &Answer) -> Verdict {
+    fn mounted(&mut self, answer: &Answer, mount: &Mount) -> Verdict {
+        let is_here = matches!(mount, Mount::Here(_));
+        if is_here {
+            self.learnt = SelfMounts::shown_by(answer.status, answer.names_blob(&self.digest));
+        }
+        let how = if is_here { Pushed::Existed } else { Pushed::Mounted };
         match answer.status {
-            StatusCode::CREATED => self.stored(answer, Otherwise::Begin, Pushed::Mounted),
+            // The place of the blob is what the specification wants there; olareg names no digest.
+            StatusCode::CREATED if answer.digest.is_none() && answer.names_blob(&self.digest) => {
+                self.go(State::Done(how))
+            }
+            StatusCode::CREATED => self.stored(answer, Otherwise::Begin, how),
             StatusCode::ACCEPTED if matches!(answer.location, Some(Ok(_))) => self.open(answer),
             // Whatever it is that the registry does not like: the blob can be sent.
             _ => self.go(State::Begin),
@@ -409,7 +381,11 @@ impl Plan {
             }
             StatusCode::NOT_FOUND => match otherwise {
                 Otherwise::Accuse => Verdict::Broken("the registry has taken the blob and does not have it"),
-                Otherwise::Begin => self.go(State::Begin),
+                Otherwise::Begin => {
+                    // Some say 201 to whatever opens a session.
+                    self.learnt = Some(SelfMounts::Ignored);
+                    self.go(State::Begin)
+                }
                 Otherwise::Close => self.go(State::Close),
                 Otherwise::Restart => self.restart(),
             },
@@ -505,28 +481,17 @@ impl Plan {
         self.chunk.map_or(self.size, |chunk| offset.saturating_add(chunk).min(self.size))
     }
 
+    /// Asks for the blob to be taken over from a repository.
+    fn mounting(&self, from: &Name) -> String {
+        format!("?mount={}&from={from}{}", self.digest, self.algorithm('&'))
+    }
+
     /// Names the algorithm where it is not the usual one: the registry may hash on the way (end-4c).
     fn algorithm(&self, separator: char) -> String {
         match self.digest.algorithm() {
             Algorithm::Sha256 => String::new(),
             other => format!("{separator}digest-algorithm={other}"),
         }
-    }
-}
-
-/// Prints what is sent, for the log.
-impl fmt::Display for Next {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::Post { .. } => "POST",
-            Self::Put { bytes, .. } => return write!(f, "PUT {}..{}", bytes.start, bytes.end),
-            Self::Patch { bytes, .. } => return write!(f, "PATCH {}..{}", bytes.start, bytes.end),
-            Self::Status { .. } => "GET",
-            Self::Cancel { .. } => "DELETE",
-            Self::Head => "HEAD",
-            Self::Done(how) => return write!(f, "done: {how:?}"),
-        };
-        f.write_str(name)
     }
 }
 

@@ -208,6 +208,12 @@ pub(super) fn other_length(answer: &mut Answer) {
     }
 }
 
+/// Says whether a mount is from another repository, or does not say from where.
+pub(super) fn mounts_from_elsewhere(asked: &Asked<'_>) -> bool {
+    let name = asked.path().strip_prefix("/v2/").and_then(|rest| rest.split_once("/blobs/")).map(|(name, _)| name);
+    name.is_none_or(|name| !asked.target.ends_with(&format!("&from={name}")))
+}
+
 /// Sets a header.
 pub(super) fn set(answer: &mut Answer, name: &'static str, value: &str) {
     answer.headers_mut().insert(name, HeaderValue::from_str(value).expect("a header value"));

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::super::guard::Guard;
 use super::super::reply::Reply;
-use super::cloud::{set, unsupported};
+use super::cloud::{mounts_from_elsewhere, set, unsupported};
 use super::play::{Expected, Profile};
 use super::rule::Rule;
 use super::storage;
@@ -43,9 +43,9 @@ const DOCKER_HUB: &[Rule] = &[
         let text = "You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit";
         Some(Reply::refusal(429, "TOOMANYREQUESTS", text))
     }),
-    // Q21: a mount needs rights to where it is from, which nobody has here.
-    Rule::instead("Q21", "POST /v2/*/blobs/uploads/?mount=*", |_| {
-        Some(Reply::refusal(400, "NAME_INVALID", "invalid repository name"))
+    // Q21: a mount needs rights to where it is from, which nobody has here but to the repository itself.
+    Rule::instead("Q21", "POST /v2/*/blobs/uploads/?mount=*", |asked| {
+        mounts_from_elsewhere(asked).then(|| Reply::refusal(400, "NAME_INVALID", "invalid repository name"))
     }),
     // Q22: no referrers API, no deletion.
     Rule::instead("Q22", "GET /v2/*/referrers/*", |_| Some(Reply::status(404).body("404 page not found\n"))),

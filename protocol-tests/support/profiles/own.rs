@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::super::guard::Guard;
 use super::super::reply::Reply;
-use super::cloud::{deny_missing, other_length, set};
+use super::cloud::{deny_missing, mounts_from_elsewhere, other_length, set};
 use super::play::{Expected, Profile};
 use super::rule::{Asked, Rule};
 
@@ -32,8 +32,9 @@ const HARBOR: &[Rule] = &[
         asked.header("authorization").is_empty().then(reply)
     }),
     // Q40: whoever may not read where the blob is may not mount it.
-    Rule::instead("Q40", "POST /v2/*/blobs/uploads/?mount=*", |_| {
-        Some(Reply::refusal(403, "DENIED", "requested access to the resource is denied"))
+    Rule::instead("Q40", "POST /v2/*/blobs/uploads/?mount=*", |asked| {
+        let refusal = || Reply::refusal(403, "DENIED", "requested access to the resource is denied");
+        mounts_from_elsewhere(asked).then(refusal)
     }),
 ];
 

@@ -34,8 +34,12 @@ fn answers(size: u64) -> impl Strategy<Value = Said> {
 
 fn games() -> impl Strategy<Value = (u64, Option<u64>, Mount, Vec<Said>)> {
     let size = prop_oneof![0..3u64, 0..4 * MIN_CHUNK, Just(u64::MAX), any::<u64>()];
-    let mount =
-        prop_oneof![Just(Mount::No), Just(Mount::Anywhere), Just(Mount::From("other/app".parse().expect("a name"))),];
+    let mount = prop_oneof![
+        Just(Mount::No),
+        Just(Mount::Here("app".parse().expect("a name"))),
+        Just(Mount::Anywhere),
+        Just(Mount::From("other/app".parse().expect("a name"))),
+    ];
     size.prop_flat_map(move |size| {
         // So that what has to be sent is sent in some hundred chunks.
         let least = size / 256;

@@ -1,6 +1,8 @@
 //! The plan against registries that are played at random: whatever dialect they speak and whatever gets lost, the end is
 //! a blob that is whole, or no success.
 
+use std::ops::Range;
+
 use http::HeaderMap;
 use proptest::prelude::*;
 

@@ -1,8 +1,12 @@
 //! The plan, played against registries of all kinds: requests on the left, answers on the right.
 
+use std::ops::Range;
+
 use http::HeaderMap;
 
 use super::*;
+
+mod asking;
 
 /// One unit of the tables, in bytes: nothing smaller is worth a chunk.
 const UNIT: u64 = MIN_CHUNK;
