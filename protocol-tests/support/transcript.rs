@@ -13,7 +13,7 @@ pub(crate) async fn main_job(front: &Fronted) {
     let second = format!("{}/app:v2", front.registry());
     wire.take();
 
-    push(&cli, &app, &first, &[]).await;
+    let digest = push(&cli, &app, &first, &[]).await;
     compare("push-cold", &settled(wire.take()));
     push(&cli, &app, &first, &[]).await;
     compare("push-unchanged", &wire.take());
@@ -23,6 +23,13 @@ pub(crate) async fn main_job(front: &Fronted) {
     compare("pull-cold", &settled(wire.take()));
     pull(&cli, &first, &[]).await;
     compare("pull-cached", &wire.take());
+    pull(&cli, &format!("{first}@{digest}"), &[]).await;
+    assert_eq!(wire.take(), [""; 0], "what is in the cache is known by its digest");
+    // Under the digest alone it has a place of its own, where nothing is yet.
+    for name in ["pull-by-digest", "pull-by-digest-cached"] {
+        pull(&cli, &format!("{}/app@{digest}", front.registry()), &[]).await;
+        compare(name, &settled(wire.take()));
+    }
 
     std::fs::write(cli.path("work/static-site/assets/index.html"), "changed ".repeat(100)).expect("a file of ours");
     push(&cli, &app, &first, &[]).await;

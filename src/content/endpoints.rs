@@ -60,6 +60,17 @@ pub trait Target: Send + Sync {
     /// Whatever keeps the target from answering; absence is `false`.
     fn exists(&self, descriptor: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
 
+    /// Describes the manifest of a digest, where the target keeps it on its own disk and nothing of it is missing: then nobody
+    /// has to be asked for it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the target from answering; absence is `None`, and so is a target that would have to ask.
+    fn held(&self, digest: &Digest) -> impl Future<Output = Result<Option<Descriptor>, Error>> + Send {
+        let _ = digest;
+        async { Ok(None) }
+    }
+
     /// Says what `tag` points to now, where the target has tags that may already point to `wanted`, or to something that
     /// shares content with it.
     ///

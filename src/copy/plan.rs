@@ -45,7 +45,8 @@ impl Plan {
     /// is meant. With [`Referrers::Taken`] whatever refers to the root, to what is below it, or to such a referrer is meant
     /// as well.
     ///
-    /// Asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. Where
+    /// What a target [holds](Target::held) that is wanted by its digest and without a tag is asked for nowhere. Else this
+    /// asks the source for each manifest, and the target for the tag, for the root, and for each child of an index. Where
     /// the tag points to another image, its blobs are [believed](Self::believed) to be there, and the root is asked for only
     /// where more than 4 others are needed. Where it points to nothing, some targets are asked first whether they have
     /// [anything](Target::vacancy), and nothing else if not. A source
@@ -66,6 +67,11 @@ impl Plan {
         options: &CopyOptions,
     ) -> Result<Self, Error> {
         let platforms = options.platforms.as_slice();
+        if let (Identifier::Digest(digest), None, Referrers::Left) = (id, tag, options.referrers)
+            && let Some(root) = held(to, digest, id, platforms).await?
+        {
+            return Ok(Self::nothing(root));
+        }
         let mut asked = Questions::default();
         let mut exact = id.clone();
         let mut tagged = None;
@@ -309,6 +315,22 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
     /// Takes note of a referrer that is not there.
     pub(super) fn misses(&mut self, referrer: Descriptor) {
         self.plan.dangling.push(referrer);
+    }
+}
+
+/// Describes what a digest stands for on these platforms, where the target has that at hand.
+async fn held(
+    to: &impl Target,
+    digest: &Digest,
+    id: &Identifier,
+    platforms: &[Platform],
+) -> Result<Option<Descriptor>, Error> {
+    let index = Descriptor::new(MediaType::IMAGE_INDEX, *digest, 0);
+    // An index of another type may be noted; then the source says which.
+    let noted = if platforms.is_empty() { None } else { to.noted_index(&index).await.ok().flatten() };
+    match noted.as_ref().and_then(Manifest::index) {
+        Some(index) => to.held(&select(index, id, platforms)?.digest).await,
+        None => to.held(digest).await,
     }
 }
 

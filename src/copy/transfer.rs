@@ -93,7 +93,8 @@ pub struct Summary {
 /// `2 + 2n + 1`; where the tag points to something that shares all but `m` of the blobs `1 + 2m + 1`, and one more where
 /// `m` is above 4; from another repository of any registry one more, and `n` more where the content is not mounted, or else
 /// `n` less; one more for each blob that the repository wants to be asked for by `HEAD`. Where a registry then says that it lacks a blob which it seemed to have, one for each blob that was not asked for, two for each
-/// that it lacks, and one or two for the manifest besides. Of a pull from a repository: all there 1; cold `1 + n`, one more from Docker Hub,
+/// that it lacks, and one or two for the manifest besides. Of a pull from a repository: all there 1, and by digest
+/// none; cold `1 + n`, one more from Docker Hub,
 /// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there (and, from
 /// Docker Hub, the target has [noted](Target::note_index) the index).
 ///

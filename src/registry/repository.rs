@@ -294,8 +294,9 @@ impl Target for Repository {
     /// **Requests**: one `POST`, which says that the blob is there, or mounts it, or begins the upload; then one `PUT`. One
     /// `HEAD` before them for a blob of 1 MiB or more, unless the registry has shown in this client that it knows such a
     /// `POST`, or [`vacancy`](Target::vacancy) has found nothing here (then from 64 MiB on); on ECR and GHCR, and with
-    /// [`Mounts::Never`], for every blob. One more `POST` where the registry refuses to mount; one more `HEAD` where it does not say which digest it
-    /// has stored. In chunks one `PATCH` for each, and a `HEAD` in the end. Whatever breaks is asked after and continued.
+    /// [`Mounts::Never`](super::Mounts::Never), for every blob. One more `POST` where the registry refuses to mount; one more
+    /// `HEAD` where it does not say which digest it has stored. In chunks one `PATCH` for each, and a `HEAD` in the end.
+    /// Whatever breaks is asked after and continued.
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
         let Approach { look, mount } = self.approach(blob);
         if look == Look::First && blob::exists(self, &blob.descriptor().digest).await? {

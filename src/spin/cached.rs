@@ -214,6 +214,11 @@ impl Target for CachedApplication {
         blocking(move || Ok(cache.files(&layer)?.is_some())).await
     }
 
+    async fn held(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
+        let (here, digest) = (self.clone(), *digest);
+        blocking(move || here.find_held(digest)).await
+    }
+
     async fn noted_index(&self, index: &Descriptor) -> Result<Option<Manifest>, Error> {
         let (path, wanted) = (self.index_path(), index.clone());
         let bytes = blocking(move || disk::read_small(&path, Manifest::MAX_READ)).await?;
@@ -287,6 +292,17 @@ impl CachedApplication {
             return Ok(false);
         };
         Ok(is_file_of(&self.config_path(), document(image))? && self.files(manifest)?.is_some())
+    }
+
+    fn find_held(&self, digest: Digest) -> Result<Option<Descriptor>, Error> {
+        let Some(bytes) = disk::read_small(&self.manifest_path(), Manifest::MAX_READ)? else { return Ok(None) };
+        if Digest::of_with(digest.algorithm(), &bytes) != digest {
+            return Ok(None);
+        }
+        // What cannot be read is pulled again.
+        let Ok(manifest) = Manifest::parse_named(bytes.into(), None, digest) else { return Ok(None) };
+        let descriptor = manifest.descriptor().clone();
+        Ok(self.is_complete(&descriptor)?.then_some(descriptor))
     }
 
     fn find_missing(&self, wanted: Option<Digest>) -> Result<Option<Vec<Digest>>, Error> {

@@ -15,6 +15,7 @@ struct Shelf {
     counts: bool,
     read: AtomicUsize,
     noted: Option<Manifest>,
+    held: Option<Descriptor>,
     referring: HashMap<Digest, Vec<Descriptor>>,
 }
 
@@ -57,6 +58,10 @@ impl Target for Shelf {
             Some(manifest) => Tagged::Other(Box::new(manifest.clone())),
             None => Tagged::Unknown,
         })
+    }
+
+    async fn held(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
+        Ok(self.held.clone().filter(|held| held.digest == *digest))
     }
 
     async fn noted_index(&self, index: &Descriptor) -> Result<Option<Manifest>, Error> {
@@ -294,6 +299,41 @@ async fn an_index_that_was_noted_is_not_read_again() {
             Plan::build(&from, &Identifier::Digest(root), &to, None, &serving(&platforms)).await.expect("a plan");
         assert_eq!((plan.root().digest, from.read.load(Ordering::Relaxed)), (image, reads));
         assert_eq!(plan.index().is_some(), to_note);
+    }
+}
+
+#[tokio::test]
+async fn what_is_at_hand_by_its_digest_is_asked_for_nowhere() {
+    let mut from = Shelf::default();
+    let image = from.image(&["x"]);
+    let mut child = from.manifests[&image].descriptor().clone();
+    let held = child.clone();
+    child.platform = Some(Platform::new("wasip1", "wasm"));
+    let child = serde_json::to_string(&child).expect("plain data");
+    let index = from.put(format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#));
+    let tag: Tag = "v1".parse().expect("a tag");
+    let wasm = [Platform::new("wasip1", "wasm")];
+    for (root, noted, tag, platforms, referrers, asked) in [
+        (image, None, None, &[][..], Referrers::Left, false),
+        (image, None, None, &wasm, Referrers::Left, false),
+        (index, Some(index), None, &wasm, Referrers::Left, false),
+        // It stands for something that nobody has told.
+        (index, None, None, &wasm, Referrers::Left, true),
+        (index, Some(index), None, &[], Referrers::Left, true),
+        // A tag is to be set, or somebody has to know what refers to it.
+        (image, None, Some(&tag), &[], Referrers::Left, true),
+        (image, None, None, &[], Referrers::Taken, true),
+    ] {
+        let noted = noted.map(|digest: Digest| from.manifests[&digest].clone());
+        let to = Shelf { held: Some(held.clone()), there: vec![image], noted, ..Shelf::default() };
+        from.read = AtomicUsize::new(0);
+        let options = CopyOptions { referrers, ..serving(platforms) };
+        let plan = Plan::build(&from, &Identifier::Digest(root), &to, tag, &options).await.expect("a plan");
+        assert_eq!(from.read.load(Ordering::Relaxed) > 0, asked, "{root} {platforms:?} {referrers:?}");
+        assert_eq!(plan.questions() != Questions::default(), asked);
+        if !asked {
+            assert_eq!((plan.root().digest, plan.steps().len()), (image, 0));
+        }
     }
 }
 
