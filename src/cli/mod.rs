@@ -158,16 +158,22 @@ impl Cli {
     ///
     /// Where a value in it does not parse: a reference, a server, an annotation.
     pub fn read() -> Result<Self, Failure> {
-        let mut tool = Self::command();
-        tool.build();
-        let sorted = triggers::sort(std::env::args_os().collect(), &tool);
-        let read = Self::try_parse_from(sorted.arguments).map_err(|error| {
+        let mut arguments: Vec<_> = std::env::args_os().collect();
+        let mut mistyped = Vec::new();
+        // No other command has arguments to sort, and to work out what all of them take is half of a start.
+        if arguments.iter().any(|word| word == triggers::UP) {
+            let mut tool = Self::command();
+            tool.build();
+            let sorted = triggers::sort(arguments, &tool);
+            (arguments, mistyped) = (sorted.arguments, sorted.mistyped);
+        }
+        let read = Self::try_parse_from(arguments).map_err(|error| {
             match error.source().and_then(|cause| cause.downcast_ref::<ParseError>()) {
                 Some(cause) => failure::explain_parse(cause),
                 None => error.exit(),
             }
         })?;
-        sorted.mistyped.iter().for_each(|mistyped| output::remark(&format!("warning: {mistyped}")));
+        mistyped.iter().for_each(|mistyped| output::remark(&format!("warning: {mistyped}")));
         Ok(read)
     }
 

@@ -205,7 +205,8 @@ impl Flags {
     }
 }
 
-const UP: &str = "up";
+/// The command whose arguments are sorted.
+pub(crate) const UP: &str = "up";
 
 #[cfg(test)]
 mod tests {

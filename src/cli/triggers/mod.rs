@@ -4,6 +4,6 @@ mod flags;
 mod program;
 mod supervise;
 
-pub(super) use flags::{Flags, sort};
+pub(super) use flags::{Flags, UP, sort};
 pub(super) use program::{Executor, Program};
 pub(super) use supervise::{Ended, supervise};
