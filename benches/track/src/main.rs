@@ -3,6 +3,7 @@
 //! `benches/side-by-side` builds what this needs and starts it; `docs/performance.md` says how to read what it prints.
 
 mod authority;
+mod growth;
 mod job;
 mod link;
 mod measure;
@@ -31,6 +32,8 @@ struct Arguments {
 enum Task {
     /// Measures the tools and prints a table.
     Race(race::Options),
+    /// Measures how the costs of spinreg grow with what it moves, and prints a table.
+    Growth(growth::Options),
     /// Runs one command and says on standard error what it cost. A small process does it, because the peak of a process
     /// counts what its parent held when it was started.
     Measure {
@@ -56,6 +59,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Race(options) => race::run(&options),
+        Task::Growth(options) => growth::run(&options),
         Task::Measure { command } => return measure::measure(&command),
         Task::Serve { directory, door } => served::run(&directory, &door),
         Task::Sink { door } => sink::run(&door),

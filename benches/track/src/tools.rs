@@ -1,8 +1,8 @@
 //! The tools, and how each is told to push and to pull.
 //!
 //! Every tool runs as it comes: with its own number of transfers, its own cache if it has one. curl is no peer but the
-//! yardstick: it moves the same blobs, 16 at a time, and checks nothing. `crane` and `oras cp` push an image layout whose
-//! digests they believe, so they do not hash.
+//! yardstick: it moves the same blobs, 16 at a time, and checks nothing. `spinreg copy`, `crane` and `oras cp` push an image
+//! layout whose digests they believe, so they do not hash.
 
 use std::fs;
 use std::io::{Error, Result};
@@ -22,9 +22,10 @@ pub struct Tool {
 }
 
 /// All of them, the yardstick first.
-pub const ALL: [Tool; 8] = [
+pub const ALL: [Tool; 9] = [
     Tool { name: "curl", push: curl_push, pull: curl_pull },
     Tool { name: "spinreg", push: spinreg_push, pull: spinreg_pull },
+    Tool { name: "spinreg copy", push: spinreg_copy_push, pull: spinreg_copy_pull },
     Tool { name: "skopeo", push: skopeo_push, pull: skopeo_pull },
     Tool { name: "crane", push: crane_push, pull: crane_pull },
     Tool { name: "regctl", push: regctl_push, pull: regctl_pull },
@@ -51,6 +52,24 @@ fn spinreg_pull(job: &Job) -> Result<Cost> {
         None => command.arg("--plain-http"),
     };
     job.run(&command)
+}
+
+fn spinreg_copy(job: &Job, from: &str, to: &str, side: &str) -> Result<Cost> {
+    let mut command = job.command(&job.programs.spinreg);
+    command.args(["copy", "--quiet", from, to]);
+    match job.authority {
+        Some(authority) => command.arg(format!("--{side}-ca-file")).arg(authority),
+        None => command.arg(format!("--{side}-plain-http")),
+    };
+    job.run(&command)
+}
+
+fn spinreg_copy_push(job: &Job) -> Result<Cost> {
+    spinreg_copy(job, &format!("oci:{}:v1", job.layout.display()), &job.reference(), "to")
+}
+
+fn spinreg_copy_pull(job: &Job) -> Result<Cost> {
+    spinreg_copy(job, &job.reference(), &format!("oci:{}/out:v1", job.room.display()), "from")
 }
 
 fn skopeo_push(job: &Job) -> Result<Cost> {

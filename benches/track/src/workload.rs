@@ -19,7 +19,6 @@ pub enum Workload {
 impl Workload {
     /// Writes the application into `directory`, which it makes. `edition` is what one asset differs in.
     pub fn write(self, directory: &Path, seed: u64, edition: u64) -> Result<()> {
-        fs::create_dir_all(directory.join("assets"))?;
         let mut chance = Chance(seed ^ (self as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (components, assets): (&[u64], Vec<u64>) = match self {
             Self::W1 => (&[64 << 10], vec![1 << 30]),
@@ -29,27 +28,7 @@ impl Workload {
             }
             Self::W3 => (&[64 << 10], (0..480).map(|_| chance.between(1 << 10, 40 << 10)).collect()),
         };
-        let mut manifest =
-            String::from("spin_manifest_version = 2\n\n[application]\nname = \"race\"\nversion = \"1.0.0\"\n");
-        for (n, size) in components.iter().enumerate() {
-            component(&directory.join(format!("c{n}.wasm")), *size, &mut chance)?;
-            manifest += &format!("\n[[trigger.http]]\nroute = \"/{n}/...\"\ncomponent = \"c{n}\"\n");
-            manifest += &format!("\n[component.c{n}]\nsource = \"c{n}.wasm\"\n");
-            if n == 0 {
-                manifest += "files = [{ source = \"assets\", destination = \"/\" }]\n";
-            }
-        }
-        for (n, size) in assets.iter().enumerate() {
-            let mut file =
-                BufWriter::with_capacity(1 << 20, File::create(directory.join(format!("assets/{n:03}.bin")))?);
-            // The first asset is what changes between editions.
-            if n == 0 {
-                file.write_all(&edition.to_le_bytes())?;
-            }
-            chance.fill(&mut file, *size)?;
-            file.flush()?;
-        }
-        fs::write(directory.join("spin.toml"), manifest)
+        application(directory, components, &assets, edition, &mut chance)
     }
 
     /// The name that it has in directories, repositories and tables.
@@ -60,6 +39,35 @@ impl Workload {
             Self::W3 => "w3",
         }
     }
+}
+
+/// Writes an application of one small component and assets of these sizes.
+pub fn of_assets(directory: &Path, assets: &[u64], seed: u64) -> Result<()> {
+    application(directory, &[64 << 10], assets, 1, &mut Chance(seed | 1))
+}
+
+fn application(directory: &Path, components: &[u64], assets: &[u64], edition: u64, chance: &mut Chance) -> Result<()> {
+    fs::create_dir_all(directory.join("assets"))?;
+    let mut manifest =
+        String::from("spin_manifest_version = 2\n\n[application]\nname = \"race\"\nversion = \"1.0.0\"\n");
+    for (n, size) in components.iter().enumerate() {
+        component(&directory.join(format!("c{n}.wasm")), *size, chance)?;
+        manifest += &format!("\n[[trigger.http]]\nroute = \"/{n}/...\"\ncomponent = \"c{n}\"\n");
+        manifest += &format!("\n[component.c{n}]\nsource = \"c{n}.wasm\"\n");
+        if n == 0 {
+            manifest += "files = [{ source = \"assets\", destination = \"/\" }]\n";
+        }
+    }
+    for (n, size) in assets.iter().enumerate() {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(directory.join(format!("assets/{n:05}.bin")))?);
+        // The first asset is what changes between editions.
+        if n == 0 {
+            file.write_all(&edition.to_le_bytes())?;
+        }
+        chance.fill(&mut file, *size)?;
+        file.flush()?;
+    }
+    fs::write(directory.join("spin.toml"), manifest)
 }
 
 /// Writes a component that has nothing but a custom section of `size` bytes.
