@@ -129,6 +129,10 @@ async fn hostile_words_are_shown_and_do_nothing() {
         assert!(!shown.contains(steers) && !shown.contains("d\ne"), "{flag}: {shown:?}");
         assert!(shown.contains("\\u{1b}[2Jb") || json(&shown)["artifact_type"] == evil, "{flag}: {shown}");
     }
+    let index = format!("{}/app:index", script.address());
+    let complaint = cli.run(["resolve", "--platform", "linux/amd64", &index]).await.failure(3);
+    assert!(!complaint.contains(|c: char| (c.is_control() && !"\n\t".contains(c)) || c == '\u{202e}'), "{complaint:?}");
+    assert!(complaint.contains("\\u{1b}[2Jb"), "{complaint}");
     script.finish();
 }
 

@@ -16,6 +16,7 @@ use super::copy_sides::Sided;
 use super::misuse::Misuse;
 use super::output;
 use super::triggers::Ended;
+use crate::conformance::report::block;
 use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
@@ -83,18 +84,19 @@ impl Exit {
 }
 
 impl Failure {
-    /// Prints the message and the hint on standard error, in colours where that is a terminal which wants them.
+    /// Prints the message and the hint on standard error, in colours where that is a terminal which wants them. Words of others
+    /// may be in them: what could steer a terminal is shown by its number.
     pub fn print(&self) {
         let paint = |colour: AnsiColor| Style::new().bold().fg_color(Some(colour.into()));
         let (error, hint) = (paint(AnsiColor::Red), paint(AnsiColor::Cyan));
         let mut to = anstream::stderr().lock();
         // Nobody can be told that nobody can be told.
-        let _ = writeln!(to, "{error}error:{error:#} {}", self.message);
+        let _ = writeln!(to, "{error}error:{error:#} {}", block(&self.message));
         if let Some(text) = &self.excerpt {
-            let _ = writeln!(to, "\n{text}");
+            let _ = writeln!(to, "\n{}", block(text));
         }
         if let Some(text) = &self.hint {
-            let _ = writeln!(to, "\n{hint}hint:{hint:#} {text}");
+            let _ = writeln!(to, "\n{hint}hint:{hint:#} {}", block(text));
         }
     }
 }

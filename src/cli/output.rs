@@ -72,9 +72,10 @@ fn tame(json: &str) -> String {
 /// What stands for a path where standard output could not be written.
 pub(crate) const STANDARD_OUTPUT: &str = "standard output";
 
-/// Prints one line for people on standard error; where nobody listens, nothing is lost.
+/// Prints one line for people on standard error; where nobody listens, nothing is lost. Words of others may be in it: what
+/// could steer a terminal is shown by its number.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", block(text));
 }
 
 #[cfg(test)]

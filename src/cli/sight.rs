@@ -36,13 +36,16 @@ impl Look {
         match location {
             Location::Registry(reference) if self.offline => {
                 let cache = self.cache.open()?;
+                let application = cache.application(reference);
                 // What is cached under a tag may have another digest than the one that is wanted with it.
-                if cache.missing(reference).await?.is_none() {
-                    let missing = reference.digest().copied().into_iter().collect();
-                    let reference = Box::new(reference.clone());
-                    return Err(spin::Error::from(Unrunnable::NotCached { reference, missing }).into());
+                if cache.missing(reference).await?.is_some()
+                    && let Some(manifest) = application.manifest().await?
+                {
+                    return Ok(Sight::Cached(application, Box::new(manifest)));
                 }
-                Ok(Sight::Cached(cache.application(reference)))
+                let missing = reference.digest().copied().into_iter().collect();
+                let reference = Box::new(reference.clone());
+                Err(spin::Error::from(Unrunnable::NotCached { reference, missing }).into())
             }
             _ => Ok(Sight::Site(Site::open(location, Purpose::Pull, &self.way).await?)),
         }
@@ -58,8 +61,8 @@ impl Look {
 pub(super) enum Sight {
     /// A registry, a layout or an archive.
     Site(Site),
-    /// What was pulled.
-    Cached(CachedApplication),
+    /// What was pulled, and its manifest.
+    Cached(CachedApplication, Box<Manifest>),
 }
 
 impl Sight {
@@ -68,7 +71,7 @@ impl Sight {
     pub(super) async fn resolve(&self, id: &Identifier, platform: Option<&Platform>) -> Result<Descriptor, Problem> {
         match self {
             Self::Site(site) => Ok(site.resolve(id, platform).await?),
-            Self::Cached(_) => Ok(self.manifest(id).await?.descriptor().clone()),
+            Self::Cached(_, manifest) => Ok(manifest.descriptor().clone()),
         }
     }
 
@@ -85,10 +88,7 @@ impl Sight {
     pub(super) async fn manifest(&self, id: &Identifier) -> Result<Manifest, Problem> {
         match self {
             Self::Site(site) => Ok(site.end.manifest(id).await?),
-            Self::Cached(application) => Ok(application
-                .manifest()
-                .await?
-                .expect("it was there when this was opened, and nothing removes it alone")),
+            Self::Cached(_, manifest) => Ok((**manifest).clone()),
         }
     }
 
@@ -96,7 +96,7 @@ impl Sight {
     pub(super) async fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Bytes, Problem> {
         match self {
             Self::Site(site) => Ok(site.end.blob(descriptor).read(limit).await?),
-            Self::Cached(application) => Ok(application.document_bytes(descriptor).await?),
+            Self::Cached(application, _) => Ok(application.document_bytes(descriptor).await?),
         }
     }
 }

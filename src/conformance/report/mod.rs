@@ -27,6 +27,8 @@ pub use html::html;
 pub use json::{Json, SCHEMA, json};
 pub use junit::junit;
 pub use outcome::{Strictness, Verdict};
-pub(crate) use printable::{block, is_harmless, line};
+pub(crate) use printable::line;
+#[cfg(feature = "cli")]
+pub(crate) use printable::{block, is_harmless};
 pub use text::{Tone, plain, text, text_compared, text_regressed};
 pub use yaml::results;
