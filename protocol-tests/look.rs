@@ -8,6 +8,8 @@ mod comparing;
 mod inspecting;
 /// Manifests and blobs by themselves.
 mod parts;
+/// Plans of push and pull.
+mod planning;
 /// Tags that are given and taken away.
 mod tagging;
 

@@ -1,7 +1,7 @@
 //! What is said of a copy: lines for people, and a document for programs, whose form `docs/copy.md` promises.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -9,11 +9,37 @@ use serde::Serialize;
 use crate::copy::{Forecast, Plan, Summary};
 use crate::model::{Descriptor, Digest, Location, Tag};
 
+/// One end of what was copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    /// A registry, a layout or an archive.
+    At(&'a Location),
+    /// Something on this computer: an application that is packed, the cache.
+    Here(&'a str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(location) => location.fmt(f),
+            Self::Here(name) => f.write_str(name),
+        }
+    }
+}
+
+impl<'a> From<&'a Location> for Place<'a> {
+    fn from(location: &'a Location) -> Self {
+        Self::At(location)
+    }
+}
+
 /// What was done, or would be.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// Raised where a program could misread it otherwise.
     schema: u32,
+    #[serde(skip)]
+    verb: &'static str,
     dry_run: bool,
     from: String,
     to: String,
@@ -68,9 +94,11 @@ struct Foreseen {
 
 impl Report {
     /// Begins with nothing done.
-    pub(super) fn of(from: &Location, to: &Location) -> Self {
+    pub(super) fn of<'a>(from: impl Into<Place<'a>>, to: impl Into<Place<'a>>) -> Self {
+        let (from, to) = (from.into(), to.into());
         Self {
             schema: 1,
+            verb: "copy",
             dry_run: false,
             from: from.to_string(),
             to: to.to_string(),
@@ -84,9 +112,14 @@ impl Report {
         }
     }
 
+    /// Calls what would be done by another verb.
+    pub(super) fn called(self, verb: &'static str) -> Self {
+        Self { verb, ..self }
+    }
+
     /// Takes note of something that was copied.
     pub(super) fn done(&mut self, from: &Location, to: &Location, tag: Option<&Tag>, plan: &Plan, summary: &Summary) {
-        self.note(from, to, tag, plan);
+        self.note(from.into(), to.into(), tag, plan);
         self.manifests += summary.manifests;
         self.blobs.sent += summary.moved - summary.mounted;
         self.blobs.mounted += summary.mounted;
@@ -95,14 +128,15 @@ impl Report {
     }
 
     /// Takes note of something that would be copied. What an earlier one would bring is not counted again.
-    pub(super) fn foreseen(
+    pub(super) fn foreseen<'a>(
         &mut self,
-        from: &Location,
-        to: &Location,
+        from: impl Into<Place<'a>>,
+        to: impl Into<Place<'a>>,
         tag: Option<&Tag>,
         plan: &Plan,
         forecast: &Forecast,
     ) {
+        let (from, to) = (from.into(), to.into());
         self.note(from, to, tag, plan);
         self.dry_run = true;
         let (mut sent, mut mounted, mut fetched) = (0, 0, 0);
@@ -138,10 +172,10 @@ impl Report {
         self.blobs.mounted += mounted;
         self.blobs.existing += asked - sent - mounted + believed;
         let questions = plan.questions();
-        if matches!(from, Location::Registry(_)) {
+        if matches!(from, Place::At(Location::Registry(_))) {
             self.requests.get_or_insert_default().from += questions.source + fetched;
         }
-        if matches!(to, Location::Registry(_)) {
+        if matches!(to, Place::At(Location::Registry(_))) {
             self.requests.get_or_insert_default().to += questions.target + moving + manifests;
         }
     }
@@ -156,9 +190,9 @@ impl Report {
         let mut text = String::new();
         for copied in &self.copies {
             let (verb, place) = match (self.dry_run, self.copies.len()) {
-                (true, _) => ("Would copy", format!(" to {}", copied.to)),
-                (false, 1) => ("Copied", String::new()),
-                (false, _) => ("Copied", format!(" to {}", copied.to)),
+                (true, _) => (format!("Would {}", self.verb), format!(" to {}", copied.to)),
+                (false, 1) => ("Copied".to_owned(), String::new()),
+                (false, _) => ("Copied".to_owned(), format!(" to {}", copied.to)),
             };
             writeln!(text, "{verb}{place} with digest {}", copied.digest).expect("a string takes text");
         }
@@ -180,7 +214,7 @@ impl Report {
         text
     }
 
-    fn note(&mut self, from: &Location, to: &Location, tag: Option<&Tag>, plan: &Plan) {
+    fn note(&mut self, from: Place<'_>, to: Place<'_>, tag: Option<&Tag>, plan: &Plan) {
         let root = plan.root();
         self.dangling.extend(plan.dangling().iter().map(|referrer| referrer.digest));
         self.copies.push(Copied {
@@ -196,9 +230,9 @@ impl Report {
 }
 
 /// Says whether the registry can take content over from another of its repositories.
-fn is_mounted(from: &Location, to: &Location) -> bool {
+fn is_mounted(from: Place<'_>, to: Place<'_>) -> bool {
     match (from, to) {
-        (Location::Registry(from), Location::Registry(to)) => {
+        (Place::At(Location::Registry(from)), Place::At(Location::Registry(to))) => {
             from.registry() == to.registry() && from.name() != to.name()
         }
         _ => false,
@@ -223,7 +257,8 @@ mod tests {
             ("oci:a", "r.example/b", false),
             ("r.example/a", "oci-archive:b.tar", false),
         ] {
-            assert_eq!(is_mounted(&from.parse().expect(from), &to.parse().expect(to)), expected, "{from} {to}");
+            let [source, target] = [from, to].map(|text| text.parse::<Location>().expect(text));
+            assert_eq!(is_mounted(Place::At(&source), Place::At(&target)), expected, "{from} {to}");
         }
     }
 }

@@ -267,6 +267,7 @@ Examples:
   spinreg login ghcr.io
   spinreg push ghcr.io/me/app:v1
   spinreg pull ghcr.io/me/app:v1
+  spinreg inspect ghcr.io/me/app:v1
   spinreg copy ghcr.io/me/app:v1 oci-archive:app.tar:v1
   spinreg up -f ghcr.io/me/app:v1
   spinreg serve --dir registry        (a registry to try it with, on 127.0.0.1:5000)

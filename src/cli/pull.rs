@@ -5,12 +5,15 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::context::Context;
+use super::copy_report::{Place, Report};
 use super::endpoint::{self, Purpose};
 use super::failure::Problem;
 use super::options::{Account, CacheDir, Connection, Transfer};
 use super::status::Status;
+use super::told::{DigestFile, DryRun};
 use super::{credentials, interrupts, output};
-use crate::copy::copy;
+use crate::copy::{CopyOptions, Plan, copy};
+use crate::error::Error;
 use crate::model::{Digest, Location, Platform};
 use crate::spin::Cache;
 
@@ -25,6 +28,10 @@ pub(crate) struct Pull {
     /// `oci-archive:FILE[:TAG]` for a tar archive of one; the tag `latest` if neither tag nor digest is named.
     reference: Location,
 
+    #[command(flatten)]
+    plan: DryRun,
+    #[command(flatten)]
+    digest: DigestFile,
     #[command(flatten)]
     cache: CacheDir,
     #[command(flatten)]
@@ -41,8 +48,26 @@ impl Pull {
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { reference, cache, transfer, account, connection } = self;
+        let Self { reference, plan, digest: file, cache, transfer, account, connection } = self;
+        if plan.dry_run {
+            let (cache, given) = (cache.open()?, credentials::given(&account, &reference)?);
+            let status = Arc::new(Status::begin(context.voice, ("planning to pull", "planned"), reference.to_string()));
+            let source = endpoint::open(&reference, Purpose::Pull, given, &connection, &status).await?;
+            let application = cache.application(&endpoint::cached_as(&reference));
+            let options = options(&transfer, &status);
+            let foreseen = async {
+                let plan = Plan::build(&source, &reference.identifier(), &application, None, &options).await?;
+                let forecast = plan.forecast(&source, &application).await?;
+                Ok::<_, Error>((plan, forecast))
+            };
+            let (foreseen, forecast) = interrupts::until(foreseen).await??;
+            let mut report = Report::of(&reference, CACHE).called("pull");
+            report.foreseen(&reference, CACHE, None, &foreseen, &forecast);
+            let pinned = endpoint::pinned(&reference, foreseen.root().digest);
+            return Ok(plan.show(&report, &pinned, context)?);
+        }
         let digest = pull(&reference, &cache.open()?, &transfer, &account, &connection, context).await?;
+        file.write(&digest)?;
         output::line(&if context.quiet {
             endpoint::pinned(&reference, digest)
         } else {
@@ -65,14 +90,21 @@ pub(super) async fn pull(
     let status = Arc::new(Status::begin(context.voice, ("pulling", "pulled"), reference.to_string()));
     let source = endpoint::open(reference, Purpose::Pull, given, connection, &status).await?;
     let application = cache.application(&endpoint::cached_as(reference));
-    let mut options = transfer.options(&status);
-    let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
-    options.platforms = wasm.into_iter().chain([Platform::host()]).collect();
+    let options = options(transfer, &status);
     let id = reference.identifier();
     let summary = interrupts::until(copy(&source, &id, &application, None, &options)).await??;
     status.finish();
     Ok(summary.root.digest)
 }
+
+/// Says how a pull is made.
+fn options(transfer: &Transfer, status: &Arc<Status>) -> CopyOptions {
+    let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
+    CopyOptions { platforms: wasm.into_iter().chain([Platform::host()]).collect(), ..transfer.options(status) }
+}
+
+/// What a pull goes to.
+const CACHE: Place<'_> = Place::Here("the cache");
 
 /// What an index may have for us, the first preferred; after them the host's own platform, which is what Spin takes.
 const PLATFORMS: [(&str, &str); 3] = [("wasip1", "wasm"), ("wasip2", "wasm"), ("wasi", "wasm")];
@@ -81,4 +113,5 @@ const EXAMPLES: &str = "\
 Examples:
   spinreg pull ghcr.io/me/app:v1
   spinreg pull --cache-dir cache localhost:5000/app:v1
+  spinreg pull --dry-run ghcr.io/me/app:v1      (what would move)
   spinreg pull oci:out:v1             (from a directory that `push` or another tool wrote)";

@@ -8,6 +8,7 @@ use clap::Args;
 use super::app_source;
 use super::build;
 use super::context::Context;
+use super::copy_report::{Place, Report};
 use super::credentials::{self, variable};
 use super::endpoint::{self, Purpose};
 use super::failure::Problem;
@@ -17,9 +18,10 @@ use super::misuse::Misuse;
 use super::options::{self, Account, Annotation, CacheDir, Connection, Transfer};
 use super::output;
 use super::status::Status;
+use super::told::{DigestFile, DryRun};
 use crate::auth::Given;
 use crate::content::{Source, Target as _};
-use crate::copy::copy;
+use crate::copy::{Plan, copy};
 use crate::error::Error;
 use crate::model::{Identifier, Location, ParseError, Tag};
 use crate::spin::{
@@ -74,6 +76,10 @@ pub(crate) struct Push {
     compose: bool,
 
     #[command(flatten)]
+    plan: DryRun,
+    #[command(flatten)]
+    digest: DigestFile,
+    #[command(flatten)]
     cache: CacheDir,
     #[command(flatten)]
     transfer: Transfer,
@@ -98,6 +104,8 @@ impl Push {
             created,
             allow_outside_sources,
             compose,
+            plan,
+            digest,
             cache,
             transfer,
             account,
@@ -110,7 +118,7 @@ impl Push {
         };
         let annotations = options::annotations(annotations);
         let given = credentials::given(&account, &reference)?;
-        let sending = Sending { reference, tag, given, transfer, connection };
+        let sending = Sending { reference, tag, given, plan, digest, transfer, connection };
         let mut interrupts = Interrupts::listen()?;
         if let Some(path) = from.as_deref().filter(|path| app_source::is_wasm(path)) {
             for (flag, is_given) in [("--build", build), ("--profile", profile.is_some())] {
@@ -193,6 +201,8 @@ struct Sending {
     reference: Location,
     tag: Tag,
     given: Option<Given>,
+    plan: DryRun,
+    digest: DigestFile,
     transfer: Transfer,
     connection: Connection,
 }
@@ -200,7 +210,8 @@ struct Sending {
 impl Sending {
     /// Begins to tell how it goes.
     fn begin(&self, context: &Context) -> Arc<Status> {
-        Arc::new(Status::begin(context.voice, ("pushing", "pushed"), self.reference.to_string()))
+        let words = if self.plan.dry_run { ("planning to push", "planned") } else { ("pushing", "pushed") };
+        Arc::new(Status::begin(context.voice, words, self.reference.to_string()))
     }
 
     /// Sends what was packed, and prints what became of it.
@@ -212,9 +223,26 @@ impl Sending {
         interrupts: &mut Interrupts,
         context: &Context,
     ) -> Result<(), Problem> {
-        let Self { reference, tag, given, transfer, connection } = self;
-        let target = endpoint::open(reference, Purpose::Push, given.clone(), connection, status).await?;
+        let Self { reference, tag, given, plan: wanted, digest, transfer, connection } = self;
         let options = transfer.options(status);
+        if wanted.dry_run {
+            let target = endpoint::open(reference, Purpose::Look, given.clone(), connection, status).await?;
+            let foreseen = async {
+                let plan = Plan::build(package, id, &target, Some(tag), &options).await?;
+                let forecast = plan.forecast(package, &target).await?;
+                Ok::<_, Error>((plan, forecast))
+            };
+            let (plan, forecast) = tokio::select! {
+                foreseen = foreseen => foreseen?,
+                () = interrupts.next() => return Err(Problem::Interrupted),
+            };
+            let here = Place::Here("the application");
+            let mut report = Report::of(here, reference).called("push");
+            report.foreseen(here, reference, Some(tag), &plan, &forecast);
+            let pinned = endpoint::pinned(reference, plan.root().digest);
+            return Ok(wanted.show(&report, &pinned, context)?);
+        }
+        let target = endpoint::open(reference, Purpose::Push, given.clone(), connection, status).await?;
         let summary = tokio::select! {
             summary = copy(package, id, &target, Some(tag), &options) => summary?,
             () = interrupts.next() => {
@@ -224,6 +252,7 @@ impl Sending {
             }
         };
         status.finish();
+        digest.write(&summary.root.digest)?;
         output::line(&if context.quiet {
             endpoint::pinned(reference, summary.root.digest)
         } else {
@@ -307,6 +336,7 @@ const EXAMPLES: &str = "\
 Examples:
   spinreg push ghcr.io/me/app:v1
   spinreg push --build ghcr.io/me/app:v1
+  spinreg push --dry-run ghcr.io/me/app:v1      (what would move)
   spinreg push -f app/spin.toml --annotation team=web ghcr.io/me/app:v1
   spinreg push -f component.wasm ghcr.io/me/component:1.0.0
   spinreg push oci:out:v1             (into a directory, for other tools)";

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::copy_sides::Way;
 use super::failure::Problem;
 use super::sight::{SCHEMA, Site};
+use super::told::DigestFile;
 use super::{endpoint, interrupts, output};
 use crate::content::{Source as _, Target as _};
 use crate::copy::Endpoint;
@@ -32,6 +33,8 @@ pub(crate) struct Retag {
     #[arg(long)]
     json: bool,
 
+    #[command(flatten)]
+    file: DigestFile,
     #[command(flatten)]
     way: Way,
 }
@@ -59,11 +62,12 @@ impl Retag {
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { reference, mut tags, json, way } = self;
+        let Self { reference, mut tags, json, file, way } = self;
         let mut seen = std::collections::HashSet::new();
         tags.retain(|tag| seen.insert(tag.clone()));
         let site = Site::open_to_change(&reference, &way).await?;
         let (digest, tags) = interrupts::until(give(&site.end, &reference.identifier(), &tags)).await??;
+        file.write(&digest)?;
         if json {
             let report = Report { schema: SCHEMA, reference: reference.to_string(), digest, tags };
             return Ok(output::json(&report)?);

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
+use super::copy_report::Report;
 use super::sight::SCHEMA;
 use super::{endpoint, output};
 use crate::error::Error;
@@ -24,6 +25,29 @@ impl DigestFile {
     pub(super) fn write(&self, digest: &Digest) -> Result<(), Error> {
         let Some(file) = &self.digest_file else { return Ok(()) };
         std::fs::write(file, format!("{digest}\n")).map_err(|error| Error::io("write", file, error))
+    }
+}
+
+/// Whether anything is done at all.
+#[derive(Args, Debug, Default)]
+pub(crate) struct DryRun {
+    /// Find out what would have to move, and move nothing.
+    #[arg(long, conflicts_with = "digest_file")]
+    pub(super) dry_run: bool,
+
+    /// Print what would move as JSON; docs/copy.md describes the document.
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+}
+
+impl DryRun {
+    /// Prints what would move.
+    pub(super) fn show(&self, report: &Report, pinned: &str, context: &Context) -> Result<(), Error> {
+        match (self.json, context.quiet) {
+            (true, _) => output::page(&report.json()),
+            (false, true) => output::line(pinned),
+            (false, false) => output::page(&report.text()),
+        }
     }
 }
 
