@@ -28,6 +28,10 @@ mod dialects;
 #[cfg(target_os = "linux")]
 #[path = "interop/full_disk.rs"]
 mod full_disk;
+/// What is published, as the others see it: tags, attachments, layouts, blobs.
+#[cfg(target_os = "linux")]
+#[path = "interop/looking.rs"]
+mod looking;
 /// Every access, plainly and over TLS, directly and through proxies.
 #[cfg(target_os = "linux")]
 #[path = "interop/matrix.rs"]
