@@ -368,6 +368,9 @@ impl Ways {
                     // What has no end is no beginning, either.
                     if ingest.offset() == 0 || matches!(why, Why::TooLarge) {
                         ingest.abort().await?;
+                    } else {
+                        // What has come goes on file, and why no more came is worth more than whether that succeeds.
+                        let _ = ingest.settle().await;
                     }
                     return Err(why);
                 }
