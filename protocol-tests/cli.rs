@@ -21,7 +21,7 @@ async fn every_command_explains_itself() {
             vec!["push"],
             vec!["-f", "--from", "--profile", "--annotation", "--created", "--cache-dir", "SOURCE_DATE_EPOCH"],
         ),
-        (vec!["pull"], vec!["--cache-dir", "--concurrency", "[default: 16]", "SPINREG_TOKEN", "oci:"]),
+        (vec!["pull"], vec!["--cache-dir", "--concurrency", "[default: 32 small and 4", "SPINREG_TOKEN", "oci:"]),
         (
             vec!["up"],
             vec!["-f", "--from", "-c", "-e", "-k", "--build", "--profile", "--temp", "--offline", "--cache-dir"],

@@ -173,23 +173,23 @@ async fn small_requests_never_queue_behind_blobs() {
     let server = Listener::plain(slow.clone()).await;
     let repository = anonymous(server.address());
     let blob = repository.blob(&Descriptor::of(MediaType::OCTET_STREAM, b"content"));
-    let downloads = join_all((0..40).map(|_| blob.read(100)));
+    let downloads = join_all((0..64).map(|_| blob.read(100)));
     let small = async {
         // A manifest larger than a small blob is a small request all the same.
         let filler = "x".repeat(1 << 20);
         let text = format!(r#"{{"schemaVersion":2,"manifests":[],"annotations":{{"filler":"{filler}"}}}}"#);
         let manifest = Manifest::parse(text, None).expect("a manifest");
         let tag = "v1".parse().expect("a tag");
-        let _arrived = slow.arrived.acquire_many(16).await.expect("never closed");
+        let _arrived = slow.arrived.acquire_many(32).await.expect("never closed");
         repository.manifest(&"v1".parse().expect("a tag")).await.expect("a manifest");
         repository.push_manifest(&manifest, Some(&tag)).await.expect("pushed");
         assert!(repository.exists(&Descriptor::of(MediaType::OCTET_STREAM, b"x")).await.expect("an answer"));
-        assert_eq!(slow.blobs.load(Ordering::SeqCst), 16, "no blob has moved meanwhile");
+        assert_eq!(slow.blobs.load(Ordering::SeqCst), 32, "no blob has moved meanwhile");
         slow.let_go.add_permits(100);
     };
     let (blobs, ()) = tokio::join!(downloads, small);
     assert!(blobs.iter().all(Result::is_ok));
-    assert_eq!(slow.blobs.load(Ordering::SeqCst), 40);
+    assert_eq!(slow.blobs.load(Ordering::SeqCst), 64);
     let stored = slow.stored.lock().expect("no test panics in here").as_ref().map(Bytes::len);
     assert!(stored.is_some_and(|length| length > 1 << 20));
 }

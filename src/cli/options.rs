@@ -94,7 +94,8 @@ impl Account {
 /// How much at a time.
 #[derive(Args, Debug)]
 pub(crate) struct Transfer {
-    /// Move at most this many files at a time, a quarter of them large ones, of more than 4 MiB [default: 16].
+    /// Move at most this many files at a time, a quarter of them large ones, of more than 4 MiB [default: 32 small
+    /// and 4 large ones].
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) concurrency: Option<NonZeroUsize>,
 }

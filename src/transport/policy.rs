@@ -27,9 +27,9 @@ pub struct Policy {
     pub stall: Duration,
     /// How many redirects are followed: 10.
     pub redirects: u32,
-    /// How many bodies come down from one origin at a time: 16. Small requests share these permits.
+    /// How many bodies come down from one origin at a time: 32. Small requests share these permits.
     pub down: usize,
-    /// How many bodies go up to one origin at a time: 16, counted apart from those that come down; a copy within one
+    /// How many bodies go up to one origin at a time: 32, counted apart from those that come down; a copy within one
     /// registry could otherwise fill all permits with downloads that wait for an upload's permit.
     pub up: usize,
     /// How many permits per origin are kept for small requests: 1, so that a manifest never queues behind gigabytes.
@@ -48,8 +48,8 @@ impl Default for Policy {
             headers: Duration::from_secs(60),
             stall: Duration::from_secs(60),
             redirects: 10,
-            down: 16,
-            up: 16,
+            down: 32,
+            up: 32,
             small: 1,
         }
     }
