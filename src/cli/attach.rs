@@ -18,8 +18,9 @@ use crate::copy::Endpoint;
 use crate::error::Error;
 use crate::model::{Annotations, Descriptor, ImageManifest, Location, Manifest, MediaType, ParseError, Platform};
 
-/// Attach files to something that is published, such as an SBOM or a test report: as an artifact that refers to it.
+/// Attach files to something that is published, such as an SBOM.
 ///
+/// They become an artifact that refers to it.
 /// What it refers to stays as it is, and `spinreg referrers` and `spinreg copy --referrers` find the artifact. The same files
 /// give the same digest. With `--quiet` the result is `REFERENCE@DIGEST`, of the artifact.
 #[derive(Args)]

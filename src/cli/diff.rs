@@ -19,9 +19,9 @@ use super::sight::{Sight, Site};
 use super::status::{Status, Voice};
 use crate::model::{Location, Platform};
 
-/// Say what has changed between two versions of an application: components, files, settings, what each component may reach,
-/// and how much there is to download.
+/// Say what has changed between two versions of an application.
 ///
+/// That is components, files, settings, what each component may reach, and how much there is to download.
 /// Two requests to each side: the manifest, and the lock file that tells the rest; one where both are the same. Of other
 /// artifacts it says which layers and annotations are others.
 #[derive(Args)]

@@ -12,9 +12,9 @@ use crate::content::Target as _;
 use crate::model::{ImageManifest, Location, Manifest, Platform};
 use crate::spin::{Cache, LockedApp, Outline, PackageOutline, media};
 
-/// Show what is published: of a Spin application its components, triggers and variables, what each component may reach, and
-/// what of it is in the cache.
+/// Show what is published, and what of it is in the cache.
 ///
+/// Of a Spin application that is its components, triggers and variables, and what each component may reach.
 /// Two requests: the manifest, and the lock file that tells the rest. Indexes, components by themselves and other
 /// artifacts are shown as what they are.
 #[derive(Args)]

@@ -15,8 +15,9 @@ use crate::copy::Endpoint;
 use crate::error::Error;
 use crate::model::{Annotations, Descriptor, Digest, Identifier, Location, Manifest, Platform, View};
 
-/// List what refers to a manifest, such as signatures and SBOMs: digest, artifact type and size, one to a line.
+/// List what refers to a manifest, such as signatures and SBOMs.
 ///
+/// Digest, artifact type and size, one to a line.
 /// One request that finds the digest, and one for the list; two where the registry has no referrers API and clients keep
 /// the list under a tag. With `--quiet` each line is `REFERENCE@DIGEST`.
 #[derive(Args)]

@@ -9,8 +9,9 @@ use super::sight::{Look, SCHEMA};
 use super::{endpoint, output};
 use crate::model::{Digest, Location, Platform};
 
-/// Print which digest a reference names now: `REFERENCE@DIGEST`.
+/// Print which digest a reference names now.
 ///
+/// The result is `REFERENCE@DIGEST`.
 /// One request, which is no pull; from layouts, archives and the cache none.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
