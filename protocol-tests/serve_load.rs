@@ -1,8 +1,8 @@
 //! A registry under load: many clients with small things, and one blob of a gibibyte each way.
 //!
-//! `cargo test --features load-tests --test serve-load` does it to `spinreg serve`, and to distribution v3 where
-//! `SPINREG_PEERS` says where that is installed, and prints the figures of both. Nothing may be lost or wrong, and
-//! `spinreg serve` may not become larger than its bound, whatever is moved.
+//! `cargo test --profile optimised --features load-tests --test serve-load` does it to `spinreg serve`, and to distribution
+//! v3 where `SPINREG_PEERS` says where that is installed, and prints the figures of both. Nothing may be lost or wrong,
+//! and `spinreg serve` may not become larger than its bound, whatever is moved.
 //!
 //! No test harness: what else ran in the process would be measured, too.
 
