@@ -25,6 +25,7 @@ use super::{credentials, output};
 use crate::auth::Keychain as _;
 use crate::conformance::report::{self, Json, Strictness, Verdict};
 use crate::conformance::{self, Comparison, Probe, Report, Verdicts};
+use crate::model::printable::line;
 
 /// Judge a registry by the OCI distribution specification.
 ///
@@ -311,7 +312,7 @@ impl<'a> Outcome<'a> {
         let verdict = self.report.verdict(strictness);
         match self.report.aborted.as_deref() {
             Some("interrupted") => return Err(Problem::Interrupted),
-            Some(why) => return Err(Unfit::Ended { why: report::line(why).into_owned() }.into()),
+            Some(why) => return Err(Unfit::Ended { why: line(why).into_owned() }.into()),
             None => {}
         }
         if verdict == Verdict::Nothing {

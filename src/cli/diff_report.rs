@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::inspection::{Inspection, Kind};
 use super::sight::SCHEMA;
-use crate::conformance::report::{Tone, line};
+use crate::conformance::report::Tone;
+use crate::model::printable::line;
 use crate::model::{Annotations, Digest};
 use crate::spin::{Change, Outline, Part, difference};
 

@@ -16,10 +16,10 @@ use super::copy_sides::Sided;
 use super::misuse::Misuse;
 use super::output;
 use super::triggers::Ended;
-use crate::conformance::report::block;
 use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
+use crate::model::printable::block;
 use crate::model::{ErrorCode, ErrorEntry, Identifier, Location, ParseError, Reference};
 use crate::spin;
 use crate::spin::compose::Discord;

@@ -9,10 +9,10 @@ use tempfile::NamedTempFile;
 use super::failure::Problem;
 use super::misuse::Misuse;
 use super::output::{self, STANDARD_OUTPUT};
-use crate::conformance::report::is_harmless;
 use crate::content::{Blob, Verifier};
 use crate::disk::{self, Mode};
 use crate::error::{Error, Place};
+use crate::model::printable::is_harmless;
 use crate::model::{Descriptor, MediaType};
 
 /// Opens a file to read it.

@@ -7,7 +7,8 @@ use indicatif::HumanBytes;
 use serde_json::Value;
 
 use super::inspection::{Inspection, Kind, Part};
-use crate::conformance::report::{Tone, line};
+use crate::conformance::report::Tone;
+use crate::model::printable::line;
 use crate::spin::{ComponentOutline, ContentOutline, Outline, PackageOutline, TriggerOutline, VariableOutline};
 
 /// Whether the files of components are listed.

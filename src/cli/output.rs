@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-use crate::conformance::report::{block, is_harmless};
 use crate::error::Error;
+use crate::model::printable::{block, is_harmless};
 
 /// Prints one line of result. A reader who has gone away has had enough: that is success.
 ///

@@ -9,10 +9,10 @@ use super::endpoint::{self, Purpose};
 use super::failure::Problem;
 use super::output;
 use super::sight::{SCHEMA, Site};
-use crate::conformance::report::line;
 use crate::content::Source as _;
 use crate::copy::Endpoint;
 use crate::error::Error;
+use crate::model::printable::line;
 use crate::model::{Annotations, Descriptor, Digest, Identifier, Location, Manifest, Platform, View};
 
 /// List what refers to a manifest, such as signatures and SBOMs.

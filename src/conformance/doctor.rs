@@ -7,8 +7,8 @@ use http::{Method, Response, StatusCode, Uri};
 use super::answer::Answer;
 use super::doctor_readings as read;
 use super::probe::Probe;
-use super::report::line;
 use crate::auth::{Authorizer, Found, Proof};
+use crate::model::printable::line;
 use crate::model::{Digest, Identifier, Manifest, MediaType, Name, Registry};
 use crate::transport::headers;
 

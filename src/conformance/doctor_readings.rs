@@ -7,8 +7,8 @@ use http::{Response, StatusCode, Uri};
 
 use super::answer::Answer;
 use super::doctor::{Point, Reply, Topic};
-use super::report::line;
 use crate::error::Error;
+use crate::model::printable::line;
 use crate::model::{ErrorBody, ErrorCode, Identifier, Registry, excerpt};
 use crate::transport::headers;
 

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::doctor::{Diagnosis, Reply, Topic};
-use super::report::{Tone, line};
+use super::report::Tone;
+use crate::model::printable::line;
 
 impl Diagnosis {
     /// Says in one line what most people want to know.

@@ -11,6 +11,8 @@ mod manifest;
 mod media_type;
 mod parse_error;
 mod platform;
+#[cfg(feature = "conformance")]
+pub(crate) mod printable;
 #[cfg(test)]
 mod properties;
 mod reference;

@@ -4,8 +4,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::output;
 use crate::cli::status::Voice;
-use crate::conformance::report::line;
 use crate::conformance::{Exchange, Report};
+use crate::model::printable::line;
 
 /// Counts requests: in one line that changes on a terminal, in a line at the start and one at the end elsewhere. Dropping it
 /// takes the live line away.

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::printable::is_harmless;
 use super::shell::{escapes, quoted};
 use crate::conformance::Exchange;
+use crate::model::printable::is_harmless;
 
 /// Where a request goes.
 pub(super) enum Target<'a> {

@@ -6,10 +6,10 @@ use super::causes::{Cause, causes};
 use super::html_exchanges::exchanges;
 use super::html_matrix::matrix;
 use super::outcome::{Strictness, Verdict};
-use super::printable::{block, line};
 use super::script::reproduce;
 use super::settings::{Setting, nested};
 use crate::conformance::{Exchange, Finding, Level, Outcome, Report, Status, Step};
+use crate::model::printable::{block, line};
 
 /// Writes `report.html`: the verdict and the matrix, what failed with its cause, the precise checks by area, every step with
 /// what went over the wire, and the settings.

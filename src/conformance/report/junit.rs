@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::printable::is_harmless;
 use super::script::reproduce;
 use crate::conformance::{Exchange, Finding, Header, Outcome, Report, Sample, Status, Step};
+use crate::model::printable::is_harmless;
 
 /// Writes `junit.xml`: the steps of the official suite as one suite, the precise checks as a second one.
 ///

@@ -14,7 +14,6 @@ mod junit;
 mod matrix;
 mod needs;
 mod outcome;
-mod printable;
 #[cfg(test)]
 pub(super) mod sample;
 mod script;
@@ -27,8 +26,5 @@ pub use html::html;
 pub use json::{Json, SCHEMA, json};
 pub use junit::junit;
 pub use outcome::{Strictness, Verdict};
-pub(crate) use printable::line;
-#[cfg(feature = "cli")]
-pub(crate) use printable::{block, is_harmless};
 pub use text::{Tone, plain, text, text_compared, text_regressed};
 pub use yaml::results;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::printable::is_harmless;
+use crate::model::printable::is_harmless;
 
 /// Quotes a text so that a shell takes it for one word, and a terminal shows nothing else than it is.
 pub(super) fn quoted(text: &str) -> Cow<'_, str> {

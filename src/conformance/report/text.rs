@@ -6,9 +6,9 @@ use super::causes::{Cause, causes};
 use super::groups::{self, alike};
 use super::matrix::Matrix;
 use super::outcome::{Strictness, Verdict};
-use super::printable::{block, line};
 use super::script::reproduce;
 use crate::conformance::{Comparison, DataSet, Exchange, Finding, Kind, Level, Outcome, Report, Row, Status, Step};
+use crate::model::printable::{block, line};
 
 /// How a piece of text is meant, for who paints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
