@@ -1,6 +1,6 @@
 //! Giving files their final names.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -140,10 +140,15 @@ pub fn touch(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Says whether a file was last written longer than `age` ago, as far as the file system tells.
+/// Says whether a file was last written longer than `age` ago, as far as the file system tells: `false` as well where
+/// there is no such file any more.
 pub fn is_older(path: &Path, age: Duration) -> bool {
-    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
-    written.is_ok_and(|written| written.elapsed().is_ok_and(|elapsed| elapsed > age))
+    fs::metadata(path).is_ok_and(|metadata| was_written_before(&metadata, age))
+}
+
+/// As [`is_older`], of metadata that are at hand.
+pub fn was_written_before(metadata: &Metadata, age: Duration) -> bool {
+    metadata.modified().is_ok_and(|written| written.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
 /// Removes a file; one that is not there is no error.

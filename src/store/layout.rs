@@ -11,7 +11,7 @@ use super::access::{Access, Purpose};
 use super::catalog::{Catalog, Remembered};
 use super::index::Index;
 use super::ingest::{Ingest, Started, blocking, fetch, flush};
-use super::shelf::{Naming, Shelf, missing};
+use super::shelf::{Naming, Shelf, Sight, missing};
 use super::subjects::Subjects;
 use crate::disk::{self, Lock, Mode};
 use crate::error::{Error, ParseError};
@@ -274,12 +274,11 @@ impl Layout {
     /// collecting garbage leaves it alone until what needs it is listed.
     pub(crate) async fn keep(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         let (shelf, digest, size) = (self.shelf.clone(), descriptor.digest, descriptor.size);
-        let path = shelf.path(&digest);
-        let old = blocking(move || Ok(shelf.holds(&digest, size)?.then(|| disk::is_older(&path, RENEWAL))));
-        match old.await? {
-            None => return Ok(false),
-            Some(false) => return Ok(true),
-            Some(true) => {}
+        // Size and age are of one look: a second one may find that a collection has removed the file in between.
+        match blocking(move || shelf.sight(&digest, size, RENEWAL)).await? {
+            Sight::Absent => return Ok(false),
+            Sight::Recent => return Ok(true),
+            Sight::Old => {}
         }
         let _adding = match self.adding().await {
             // Where nothing can be written nothing is collected, either.

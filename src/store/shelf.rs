@@ -1,7 +1,7 @@
 //! Where blobs stand under their digests, and where they grow until then.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::ingest::blocking;
 use crate::content::{Blob, Body, Open, Verifier};
-use crate::disk::Mode;
+use crate::disk::{self, Mode};
 use crate::error::{Actual, Details, Error, Missing, ParseError, Place};
 use crate::model::{Descriptor, Digest};
 
@@ -106,6 +106,15 @@ impl Shelf {
         Ok(file_size(&self.path(digest))? == Some(size))
     }
 
+    /// Says whether the blob is there, as [`Shelf::has`] does, and whether it was written within `recent`. Blocks.
+    pub(super) fn sight(&self, digest: &Digest, size: u64, recent: Duration) -> Result<Sight, Error> {
+        let metadata = metadata(&self.path(digest))?.filter(|metadata| metadata.len() == size);
+        Ok(metadata.map_or(Sight::Absent, |metadata| match disk::was_written_before(&metadata, recent) {
+            true => Sight::Old,
+            false => Sight::Recent,
+        }))
+    }
+
     pub(super) fn partial_path(&self, digest: &Digest) -> PathBuf {
         self.partials.join(format!("{}-{}", digest.algorithm(), digest.hex()))
     }
@@ -125,6 +134,16 @@ impl Shelf {
     pub(super) fn patience(&self) -> Duration {
         self.patience
     }
+}
+
+/// What a look at a blob's file tells whoever is going to rely on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    Absent,
+    /// It is there, and a collection may take it for what nobody needs.
+    Old,
+    /// It is there, and was written so lately that no collection touches it.
+    Recent,
 }
 
 /// The name of a session: 1 to 64 ASCII letters, digits, `_` and `-`, so that it is safe in a file name.
@@ -211,8 +230,13 @@ fn open_file(path: &Path) -> Result<Option<(File, u64)>, Error> {
 
 /// Returns the length of a file; `None` where there is none, or something that is no file.
 fn file_size(path: &Path) -> Result<Option<u64>, Error> {
+    Ok(metadata(path)?.map(|metadata| metadata.len()))
+}
+
+/// Returns what the file system says of a file; `None` where there is none.
+fn metadata(path: &Path) -> Result<Option<Metadata>, Error> {
     match fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+        Ok(metadata) => Ok(Some(metadata).filter(Metadata::is_file)),
         Err(error) if is_absence(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
@@ -225,6 +249,20 @@ fn is_absence(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_look_tells_size_and_age() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let shelf = Shelf::new(folder.path(), folder.path().join("partial"), Naming::Flat, Mode::Shared);
+        let digest = Digest::of(b"abc");
+        let sight = |size| shelf.sight(&digest, size, Duration::from_secs(60)).expect("it looks");
+        assert_eq!(sight(3), Sight::Absent);
+        fs::write(shelf.path(&digest), "abc").expect("a file");
+        assert_eq!((sight(3), sight(4)), (Sight::Recent, Sight::Absent));
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(61);
+        File::open(shelf.path(&digest)).expect("a file").set_modified(long_ago).expect("our own file");
+        assert_eq!(sight(3), Sight::Old);
+    }
 
     #[test]
     fn paths_follow_the_naming() {
