@@ -136,6 +136,8 @@ mod running;
 /// Running what is elsewhere: registries, layouts, archives, downloads and packages.
 #[cfg(target_os = "linux")]
 mod running_sources;
+/// What scripts rely on: variables, exit codes, JSON.
+mod scripting;
 /// Hundreds of bad days, from a seed.
 mod soak;
 /// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.

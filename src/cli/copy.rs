@@ -1,7 +1,6 @@
 //! `spinreg copy`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,6 +8,7 @@ use clap::Args;
 use super::context::Context;
 use super::copy_report::Report;
 use super::copy_sides::{At, End, Side, Source, Target, Way};
+use super::copy_source::Listed;
 use super::credentials;
 use super::endpoint::{self, Purpose};
 use super::failure::Problem;
@@ -17,10 +17,11 @@ use super::misuse::Misuse;
 use super::options::Transfer;
 use super::output;
 use super::status::Status;
+use super::tag_pattern::Pattern;
 use crate::content::{Source as _, Target as _};
 use crate::copy::{CopyOptions, Endpoint, Plan, Referrers, is_referrers_list};
 use crate::error::{Details, Error, Missing, Place};
-use crate::model::{Digest, Identifier, Location, ParseError, Platform, Tag};
+use crate::model::{Digest, Identifier, Location, Platform, Tag};
 
 /// Copy images, Spin applications and other artifacts between registries, directories and archives.
 ///
@@ -98,7 +99,8 @@ impl Copy {
         let source = open::<Source>(&from, Purpose::Pull, &source.way, &status).await?;
         let purpose = if dry_run { Purpose::Look } else { Purpose::Push };
         let target = open::<Target>(&to, purpose, &target.way, &status).await?;
-        let carrier = Carrier { from: &from, to: &to, source, target, options, dry_run, status: &status };
+        let carrier =
+            Carrier { from: &from, to: &to, source: Listed::of(source), target, options, dry_run, status: &status };
         let mut interrupts = Interrupts::listen()?;
         let copied = tokio::select! {
             copied = carrier.carry(several.as_deref()) => copied,
@@ -146,7 +148,7 @@ pub(super) async fn open<E: End>(
 struct Carrier<'a> {
     from: &'a Location,
     to: &'a Location,
-    source: Endpoint,
+    source: Listed,
     target: Endpoint,
     options: CopyOptions,
     dry_run: bool,
@@ -210,14 +212,13 @@ impl Carrier<'_> {
             return Err(Misuse::TagsOfDigest(Box::new(end.clone())).into());
         }
         let tags = self.source.all_tags().await.map_err(|error| self.blame(error))?;
-        let matches = |tag: &Tag| patterns.is_empty() || patterns.iter().any(|pattern| pattern.0.matches(tag.as_str()));
         // Lists of referrers are kept by whoever writes them, of what is there.
-        let wanted = tags.into_iter().filter(|tag| matches(tag) && !is_referrers_list(tag));
+        let wanted = tags.into_iter().filter(|tag| Pattern::any(patterns, tag) && !is_referrers_list(tag));
         let jobs: Vec<Job> = wanted.map(|tag| Job::tagged(self.from, self.to, tag)).collect();
         if jobs.is_empty() {
             let what = match patterns {
                 [] => "a tag".to_owned(),
-                [pattern, ..] => format!("a tag that matches `{}`", pattern.0),
+                [pattern, ..] => format!("a tag that matches `{pattern}`"),
             };
             let missing = Missing { what, place: Place::Unknown, errors: Vec::new(), details: Details::default() };
             return Err(Problem::at(Side::From, Error::NotFound(Box::new(missing)).into()));
@@ -258,22 +259,6 @@ impl Job {
     }
 }
 
-/// A pattern of tags: `*` is anything, `?` one character, `[…]` one of several.
-#[derive(Clone, Debug)]
-struct Pattern(glob::Pattern);
-
-impl FromStr for Pattern {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let parsed = glob::Pattern::new(text);
-        parsed.map(Self).map_err(|error| {
-            ParseError::new("pattern of tags", text, "`*`, `?` and `[…]` among the characters of tags")
-                .because(&error.msg)
-        })
-    }
-}
-
 const EXAMPLES: &str = "\
 Examples:
   spinreg copy ghcr.io/me/app:v1 registry.example/team/app:v1
@@ -303,19 +288,5 @@ mod tests {
             let job = Job::of(&from, &to.parse().expect("a location"));
             assert_eq!((job.tag.as_ref().map(Tag::as_str), job.expected), (tag, expected), "{to}");
         }
-    }
-
-    #[test]
-    fn patterns_are_those_of_shells() {
-        for (pattern, tag, matches) in [
-            ("v1.*", "v1.2", true),
-            ("v1.*", "v2.1", false),
-            ("v?", "v1", true),
-            ("v[12]", "v3", false),
-            ("*", "x", true),
-        ] {
-            assert_eq!(pattern.parse::<Pattern>().expect(pattern).0.matches(tag), matches, "{pattern} {tag}");
-        }
-        assert!("v[".parse::<Pattern>().is_err());
     }
 }

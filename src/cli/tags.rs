@@ -1,5 +1,6 @@
 //! `spinreg tags`.
 
+use std::future::ready;
 use std::num::NonZeroU32;
 
 use clap::{Args, ValueEnum};
@@ -13,6 +14,7 @@ use super::failure::Problem;
 use super::output;
 use super::sight::{SCHEMA, Site, repository};
 use super::tag_order::{by_name, by_version};
+use super::tag_pattern::Pattern;
 use crate::content::Source as _;
 use crate::copy::Endpoint;
 use crate::error::Error;
@@ -25,6 +27,10 @@ use crate::registry::Listing;
 pub(crate) struct Tags {
     /// The repository: `REGISTRY/NAME`, `oci:DIRECTORY` or `oci-archive:FILE`; a tag or digest in it does not count.
     reference: Location,
+
+    /// List the tags alone that match this pattern, such as `v1.*`; may be repeated.
+    #[arg(long = "match", value_name = "PATTERN")]
+    patterns: Vec<Pattern>,
 
     /// In which order.
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = Order::Registry)]
@@ -76,12 +82,12 @@ impl Tags {
     }
 
     pub(super) async fn run(self, _: &Context) -> Result<(), Problem> {
-        let Self { reference, sort, limit, after, page, json, way } = self;
+        let Self { reference, patterns, sort, limit, after, page, json, way } = self;
         let site = Site::open(&reference, Purpose::Pull, &way).await?;
         let limit = limit.map(|limit| limit.get() as usize);
         // One more than wanted shows whether there are more.
         let enough = limit.filter(|_| sort == Order::Registry).unwrap_or(MAX_TAGS).min(MAX_TAGS) + 1;
-        let mut tags = list(&site.end, after, page, enough).await?;
+        let mut tags = list(&site.end, &patterns, after, page, enough).await?;
         if tags.len() > MAX_TAGS {
             let expected = "at most 100000 tags; fewer are listed with `--limit` and without `--sort`";
             return Err(Error::from(ParseError::new("list of tags", &repository(&reference), expected)).into());
@@ -102,17 +108,25 @@ impl Tags {
     }
 }
 
-/// Lists tags until there are enough.
-async fn list(end: &Endpoint, after: Option<Tag>, page: Option<NonZeroU32>, enough: usize) -> Result<Vec<Tag>, Error> {
+/// Lists tags that match until there are enough.
+async fn list(
+    end: &Endpoint,
+    patterns: &[Pattern],
+    after: Option<Tag>,
+    page: Option<NonZeroU32>,
+    enough: usize,
+) -> Result<Vec<Tag>, Error> {
     let Endpoint::Repository(repository) = end else {
         let mut tags = end.all_tags().await?;
         tags.retain(|tag| after.as_ref().is_none_or(|after| tag.as_str() > after.as_str()));
+        tags.retain(|tag| Pattern::any(patterns, tag));
         tags.truncate(enough);
         return Ok(tags);
     };
     let mut listing = Listing::default();
     (listing.page, listing.after) = (page, after);
-    repository.tags(listing).take(enough).try_collect().await
+    let matching = repository.tags(listing).try_filter(|tag| ready(Pattern::any(patterns, tag)));
+    matching.take(enough).try_collect().await
 }
 
 /// How many tags are listed at once: they are all in memory.
@@ -122,4 +136,5 @@ const EXAMPLES: &str = "\
 Examples:
   spinreg tags ghcr.io/me/app
   spinreg tags --sort semver --limit 1 ghcr.io/me/app      (the latest version)
+  spinreg tags --match 'v1.*' --sort semver ghcr.io/me/app
   spinreg tags --json oci-archive:app.tar";
