@@ -123,6 +123,8 @@ mod login;
 mod look;
 /// Push and pull from end to end.
 mod main_job;
+/// What is found without a network, and that nothing is connected to.
+mod offline;
 /// The tool as a plugin of Spin.
 #[cfg(unix)]
 mod plugin;

@@ -1,8 +1,38 @@
-//! What scripts rely on: what is chosen, and what is asked for.
+//! What scripts rely on: variables instead of flags, and what is printed where nothing else is.
 
 use crate::support::cli::Cli;
 use crate::support::registry::Embedded;
 use crate::support::scenario::{app, push};
+
+#[tokio::test]
+async fn variables_stand_for_flags() {
+    let cli = Cli::new();
+    let digest = push(&cli, &app("static-site"), "oci:out:v1", &[]).await;
+    let cli = cli.env("SPINREG_QUIET", "1").env("SPINREG_CACHE_DIR", "kept").env("SPINREG_LOG", "");
+    let run = cli.run(["pull", "oci:out:v1"]).await;
+    assert!(run.stderr.is_empty(), "{run}");
+    assert_eq!(run.success(), format!("oci:out@{digest}\n"));
+    assert!(cli.path("work/kept/registry/manifests").is_dir() && !cli.path("cache/spin/registry/manifests").exists());
+    // A flag goes before its variable.
+    cli.run(["pull", "--cache-dir", "other", "oci:out:v1"]).await.success();
+    assert!(cli.path("work/other/registry/manifests").is_dir());
+}
+
+#[tokio::test]
+async fn variables_that_say_nothing_are_named() {
+    for name in ["SPINREG_QUIET", "SPINREG_OFFLINE"] {
+        for off in ["", "0", "false", "NO", "off"] {
+            Cli::new().env(name, off).run(["cache", "verify"]).await.success();
+        }
+        let complaint = Cli::new().env(name, "perhaps").run(["cache", "verify"]).await.failure(2);
+        assert!(complaint.contains(name) && complaint.contains("`perhaps`"), "{complaint}");
+    }
+    let complaint = Cli::new().env("SPINREG_LOG", "loud").run(["cache", "verify"]).await.failure(2);
+    assert!(complaint.contains("`loud`") && complaint.contains("SPINREG_LOG"), "{complaint}");
+    let both = Cli::new().env("SPINREG_OFFLINE", "1").run(["prepare", "--pull", "always", "a/b:v1", "--to", "o"]).await;
+    let complaint = both.failure(2);
+    assert!(complaint.contains("--pull") && complaint.contains("SPINREG_OFFLINE"), "{complaint}");
+}
 
 #[tokio::test]
 async fn tags_are_chosen_by_patterns() {

@@ -12,10 +12,11 @@ use super::endpoint::{self, Purpose};
 use super::failure::{Invocation, Problem};
 use super::files::{self, Upload};
 use super::misuse::Misuse;
+use super::options::CacheDir;
 use super::sight::{SCHEMA, Site, repository};
 use super::told::Telling;
 use super::{interrupts, output};
-use crate::content::{Source as _, Target as _};
+use crate::content::{Blob, Source as _, Target as _};
 use crate::copy::Endpoint;
 use crate::model::{Digest, Location, MediaType, ParseError};
 
@@ -50,6 +51,8 @@ struct Get {
     output: PathBuf,
 
     #[command(flatten)]
+    cache: CacheDir,
+    #[command(flatten)]
     way: Way,
 }
 
@@ -64,6 +67,8 @@ struct Head {
     #[arg(long)]
     json: bool,
 
+    #[command(flatten)]
+    cache: CacheDir,
     #[command(flatten)]
     way: Way,
 }
@@ -119,7 +124,7 @@ impl BlobFamily {
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         match self.verb {
-            Verb::Get(get) => get.run().await,
+            Verb::Get(get) => get.run(context).await,
             Verb::Head(head) => head.run(context).await,
             Verb::Put(put) => put.run(context).await,
             Verb::Delete(delete) => delete.run(context).await,
@@ -128,8 +133,11 @@ impl BlobFamily {
 }
 
 impl Get {
-    async fn run(self) -> Result<(), Problem> {
-        let Self { reference, output, way } = self;
+    async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self { reference, output, cache, way } = self;
+        if context.offline && matches!(reference, Location::Registry(_)) {
+            return files::save(&cached(&digest(&reference), &cache).await?, &output).await;
+        }
         let site = Site::open(&reference, Purpose::Pull, &way).await?;
         interrupts::until(async {
             let blob = site.end.blob(&site.end.describe_blob(&digest(&reference)).await?);
@@ -141,9 +149,13 @@ impl Get {
 
 impl Head {
     async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { reference, json, way } = self;
-        let site = Site::open(&reference, Purpose::Pull, &way).await?;
-        let found = site.end.describe_blob(&digest(&reference)).await?;
+        let Self { reference, json, cache, way } = self;
+        let found = if context.offline && matches!(reference, Location::Registry(_)) {
+            cached(&digest(&reference), &cache).await?.descriptor().clone()
+        } else {
+            let site = Site::open(&reference, Purpose::Pull, &way).await?;
+            site.end.describe_blob(&digest(&reference)).await?
+        };
         let (digest, size) = (found.digest, found.size);
         match (json, context.quiet) {
             (true, _) => output::json(&Described { schema: SCHEMA, reference: reference.to_string(), digest, size })?,
@@ -192,6 +204,16 @@ impl Delete {
         }
         if context.quiet { Ok(()) } else { Ok(output::line(&format!("Deleted {digest}"))?) }
     }
+}
+
+/// Finds a blob in the cache, and compares it with its digest.
+async fn cached(digest: &Digest, cache: &CacheDir) -> Result<Blob, Problem> {
+    let path = match cache.open()?.wasm(digest).await {
+        Err(error) if error.is_not_found() => return Err(Problem::NotHere(Box::new(*digest))),
+        found => found?,
+    };
+    let blob = Blob::from_file(MediaType::OCTET_STREAM, &path).await?;
+    if blob.descriptor().digest == *digest { Ok(blob) } else { Err(Problem::Damaged(1)) }
 }
 
 fn digest(reference: &Location) -> Digest {

@@ -1,6 +1,7 @@
 //! What the flags and the environment come to, worked out once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::certificates;
 use super::config::Config;
@@ -20,6 +21,8 @@ use crate::transport::{Identity, Options, Protocol};
 pub(super) struct Context {
     /// Whether only the result is wanted.
     pub(super) quiet: bool,
+    /// Whether no connection may be made.
+    pub(super) offline: bool,
     /// How much is said while it runs.
     pub(super) voice: Voice,
 }
@@ -31,7 +34,10 @@ impl Context {
         if let Some(level) = level {
             log::start(level)?;
         }
-        Ok(Self { quiet: global.quiet, voice: Voice::choose(global.quiet, level.is_some()) })
+        if global.offline {
+            OFFLINE.store(true, Ordering::Relaxed);
+        }
+        Ok(Self { quiet: global.quiet, offline: global.offline, voice: Voice::choose(global.quiet, level.is_some()) })
     }
 
     /// Says something that must be known where no progress is told.
@@ -93,13 +99,16 @@ impl Ways {
     ///
     /// # Errors
     ///
-    /// Where the configuration file or a certificate file cannot be used.
+    /// [`Misuse::Offline`]; where the configuration file or a certificate file cannot be used.
     pub(super) fn towards(
         registry: &Registry,
         connection: &Connection,
         scheme: Scheme,
         warn: &dyn Fn(&str),
     ) -> Result<Self, Problem> {
+        if OFFLINE.load(Ordering::Relaxed) {
+            return Err(Misuse::Offline(Box::new(registry.clone())).into());
+        }
         let protection = match (scheme, connection.plain_http, connection.insecure) {
             (Scheme::Http, ..) | (_, true, _) => Protection::Plain,
             (_, false, true) => Protection::Unverified,
@@ -128,3 +137,7 @@ impl Ways {
         Ok(Self { options, hosts, protection, exposure })
     }
 }
+
+/// Whether this process may not connect. It is a promise of the whole process, kept where all ways to registries begin, so
+/// that no command can forget it.
+static OFFLINE: AtomicBool = AtomicBool::new(false);

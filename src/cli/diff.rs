@@ -6,18 +6,19 @@ use clap::Args;
 
 use super::context::Context;
 use super::copy::open;
-use super::copy_sides::{At, Side, Source, Target};
+use super::copy_sides::{self, At, Side, Source, Target};
 use super::diff_report::{End, Report};
 use super::endpoint::Purpose;
 use super::failure::Problem;
 use super::inspect::look_inside;
 use super::inspection::Inspection;
 use super::misuse::Misuse;
+use super::options::CacheDir;
 use super::output;
 use super::paint::painter;
 use super::sight::{Sight, Site};
 use super::status::{Status, Voice};
-use crate::model::{Location, Platform};
+use crate::model::{Location, Platform, Reference};
 
 /// Say what has changed between two versions of an application.
 ///
@@ -45,6 +46,8 @@ pub(crate) struct Diff {
     json: bool,
 
     #[command(flatten)]
+    cache: CacheDir,
+    #[command(flatten)]
     source: At<Source>,
     #[command(flatten)]
     target: At<Target>,
@@ -55,14 +58,20 @@ impl Diff {
         (&self.from, &self.to)
     }
 
-    pub(super) async fn run(self, _: &Context) -> Result<(), Problem> {
-        let Self { from, to, platform, json, source, target } = self;
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self { from, to, platform, json, cache, source, target } = self;
         if source.way.account.reads_stdin() && target.way.account.reads_stdin() {
             return Err(Misuse::OneStdin.into());
         }
         let status = Arc::new(Status::begin(Voice::Silent, ("", ""), String::new()));
-        let old = Sight::Site(Site::of(open::<Source>(&from, Purpose::Pull, &source.way, &status).await?, &status));
-        let new = Sight::Site(Site::of(open::<Target>(&to, Purpose::Pull, &target.way, &status).await?, &status));
+        let old = match &from {
+            Location::Registry(reference) if context.offline => cached::<Source>(reference, &cache).await?,
+            _ => Sight::Site(Site::of(open::<Source>(&from, Purpose::Pull, &source.way, &status).await?, &status)),
+        };
+        let new = match &to {
+            Location::Registry(reference) if context.offline => cached::<Target>(reference, &cache).await?,
+            _ => Sight::Site(Site::of(open::<Target>(&to, Purpose::Pull, &target.way, &status).await?, &status)),
+        };
         let mut old =
             Version::read(old, &from, platform.as_ref()).await.map_err(|error| Problem::at(Side::From, error))?;
         let mut new = Version::read(new, &to, platform.as_ref()).await.map_err(|error| Problem::at(Side::To, error))?;
@@ -74,6 +83,11 @@ impl Diff {
         let printed = if json { output::json(&report) } else { output::page(&report.text(painter())) };
         Ok(printed?)
     }
+}
+
+/// Opens what was pulled; what fails is told in the words of one end.
+async fn cached<E: copy_sides::End>(reference: &Reference, cache: &CacheDir) -> Result<Sight, Problem> {
+    Sight::cached(reference, cache).await.map_err(|problem| Problem::at(E::SIDE, problem))
 }
 
 /// One of the two.

@@ -20,7 +20,7 @@ use crate::error::{
     Actual, Error, HelperFailure, HelperTrouble, IoFailure, Place, Refused, Tried, Unmet, Unreachable, UnreachableKind,
 };
 use crate::model::printable::block;
-use crate::model::{ErrorCode, ErrorEntry, Identifier, Location, ParseError, Reference};
+use crate::model::{Digest, ErrorCode, ErrorEntry, Identifier, Location, ParseError, Reference};
 use crate::spin;
 use crate::spin::compose::Discord;
 use crate::transport::READ_CERTIFICATES;
@@ -125,6 +125,9 @@ pub(crate) enum Problem {
     /// Neither pull nor push is permitted.
     #[error("`{0}` may neither be pulled from nor pushed to")]
     Forbidden(Box<Reference>),
+    /// A blob that nothing in the cache is.
+    #[error("the blob `{0}` is not in the cache")]
+    NotHere(Box<Digest>),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -184,6 +187,7 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
             let hint = "`spinreg cache verify --remove` removes them, and the next pull fetches them again";
             (Some(hint.to_owned()), Exit::Integrity)
         }
+        Problem::NotHere(_) => (Some("leave `--offline` away where there is a network".to_owned()), Exit::NotFound),
         Problem::Interrupted => (None, Exit::Interrupted),
         Problem::NoFile(_) => (Some("check the path".to_owned()), Exit::NotFound),
         Problem::Declined => (Some("answer `y`, or do not be asked with `--yes`".to_owned()), Exit::Failed),

@@ -51,7 +51,7 @@ impl Inspect {
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { reference, platform, raw, json, files, look } = self;
-        let sight = look.open(&reference).await?;
+        let sight = look.open(&reference, context).await?;
         let manifest = sight.pick(&reference.identifier(), platform.as_ref()).await?;
         if raw {
             return Ok(files::write(manifest.bytes(), "-".as_ref())?);

@@ -97,7 +97,7 @@ impl ManifestFamily {
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         match self.verb {
-            Verb::Get(get) => get.run().await,
+            Verb::Get(get) => get.run(context).await,
             Verb::Head(head) => head.run(context).await,
             Verb::Put(put) => put.run(context).await,
         }
@@ -105,9 +105,9 @@ impl ManifestFamily {
 }
 
 impl Get {
-    async fn run(self) -> Result<(), Problem> {
+    async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { reference, platform, output, look } = self;
-        let sight = look.open(&reference).await?;
+        let sight = look.open(&reference, context).await?;
         let manifest = sight.pick(&reference.identifier(), platform.as_ref()).await?;
         Ok(files::write(manifest.bytes(), &output)?)
     }
@@ -116,7 +116,7 @@ impl Get {
 impl Head {
     async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { reference, json, look } = self;
-        let resolved = resolve(&reference, None, &look).await?;
+        let resolved = resolve(&reference, None, &look, context).await?;
         match (json, context.quiet) {
             (true, _) => output::json(&resolved)?,
             (false, true) => output::line(resolved.pinned())?,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::conformance::{BadResults, SettingsError};
-use crate::model::{Digest, Location, ParseError};
+use crate::model::{Digest, Location, ParseError, Registry};
 use crate::spin::Fault;
 
 /// What is wrong with a command line, or with a variable that stands for a part of it.
@@ -135,6 +135,12 @@ pub(crate) enum Misuse {
     /// More than one answer may say.
     #[error("the texts of `--warning` are longer together than the 4096 bytes that an answer may have of them")]
     LongWarnings,
+    /// A connection where none may be made.
+    #[error("`{0}` would have to be asked, and `--offline` makes no connection")]
+    Offline(Box<Registry>),
+    /// Never and sometimes.
+    #[error("`--offline` never asks a registry, and `--pull` says when")]
+    OfflinePull,
     /// A level of logging that does not exist.
     #[error("`{0}` is no level of logging")]
     LogLevel(String),
@@ -191,8 +197,13 @@ impl Misuse {
                  network you trust"
             }
             Self::LongWarnings => "say it shorter, and where people can read more",
+            Self::Offline(_) => {
+                "leave `--offline` away (or unset `SPINREG_OFFLINE`) where there is a network; what was pulled there before, \
+                 `inspect`, `resolve`, `manifest`, `blob`, `diff`, `up` and `prepare` find without one"
+            }
+            Self::OfflinePull => "leave one of them away; `SPINREG_OFFLINE` counts as `--offline`",
             Self::LogLevel(_) => {
-                "use `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL`, separated by commas"
+                "`--log` and `SPINREG_LOG` take `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL`, separated by commas"
             }
         }
     }

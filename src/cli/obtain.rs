@@ -6,6 +6,7 @@ use super::app_source::AppSource;
 use super::context::Context;
 use super::failure::Problem;
 use super::fetch::Remote;
+use super::misuse::Misuse;
 use super::options::{Account, CacheDir, Connection, Transfer};
 use super::{build, endpoint, pull, push};
 use crate::error::Error;
@@ -16,12 +17,10 @@ use crate::spin::{self, Cache, LoadOptions, Mounting, Outside, Runnable, Unrunna
 #[derive(Args, Debug)]
 pub(crate) struct Obtain {
     /// When to ask the registry, and those of packages that a `spin.toml` names.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Ask::Always)]
-    pull: Ask,
-
-    /// Make no connection at all: what is not in the cache is an error that names it. The same as `--pull never`.
-    #[arg(long, conflicts_with = "pull")]
-    offline: bool,
+    ///
+    /// `--offline` is the same as `never`: what is not in the cache is an error that names it [default: always].
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pull: Option<Ask>,
 
     #[command(flatten)]
     cache: CacheDir,
@@ -78,14 +77,15 @@ impl Obtain {
         local: &Local,
         context: &Context,
     ) -> Result<Runnable, Problem> {
+        let ask = self.ask(context)?;
         match source {
             AppSource::Pulled(location) => {
                 let cache = self.cache.open()?;
-                self.pull(location, &cache, context).await?;
+                self.pull(location, ask, &cache, context).await?;
                 Ok(Runnable::cached(&cache, &endpoint::cached_as(location)).await?)
             }
             AppSource::Manifest(path) => {
-                let remotes = Remote::new(&self.connection, context.voice).sources(&self.cache, self.ask().into());
+                let remotes = Remote::new(&self.connection, context.voice).sources(&self.cache, ask.into());
                 let app = remotes.load(path, &local.options()).await?;
                 if local.built {
                     remotes.check_targets(&app).await?;
@@ -103,15 +103,18 @@ impl Obtain {
         }
     }
 
-    fn ask(&self) -> Ask {
-        if self.offline { Ask::Never } else { self.pull }
+    fn ask(&self, context: &Context) -> Result<Ask, Misuse> {
+        match (context.offline, self.pull) {
+            (true, None | Some(Ask::Never)) => Ok(Ask::Never),
+            (true, Some(_)) => Err(Misuse::OfflinePull),
+            (false, pull) => Ok(pull.unwrap_or(Ask::Always)),
+        }
     }
 
-    async fn pull(self, location: &Location, cache: &Cache, context: &Context) -> Result<(), Problem> {
+    async fn pull(self, location: &Location, ask: Ask, cache: &Cache, context: &Context) -> Result<(), Problem> {
         let reference = endpoint::cached_as(location);
         // A layout is no registry: reading it again costs nothing, and it may have changed.
         let is_remote = matches!(location, Location::Registry(_));
-        let ask = self.ask();
         if is_remote && ask != Ask::Always {
             match (cache.missing(&reference).await?, ask) {
                 (Some(missing), _) if missing.is_empty() => return Ok(()),

@@ -16,8 +16,12 @@ use crate::spin::Cache;
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// Print nothing but the result that a script needs, where there is one. Warnings and errors stay.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, env = "SPINREG_QUIET", value_parser = switch("value of `SPINREG_QUIET`"))]
     pub(crate) quiet: bool,
+
+    /// Make no connection. What was pulled is found in the cache; a command that would have to ask a registry is refused.
+    #[arg(long, global = true, env = "SPINREG_OFFLINE", value_parser = switch("value of `SPINREG_OFFLINE`"))]
+    pub(crate) offline: bool,
 
     /// Log to standard error: `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL` separated by commas, as in
     /// `info,transport=trace`. Secrets are never logged [default: off].
@@ -120,15 +124,26 @@ impl Transfer {
 #[derive(Args, Debug)]
 pub(crate) struct CacheDir {
     /// Spin's cache directory [default: `spin` in the user's cache directory, as Spin does].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SPINREG_CACHE_DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
 impl CacheDir {
     /// Opens the cache. Nothing is made on disk yet.
     pub(crate) fn open(&self) -> Result<Cache, Misuse> {
-        let directory = self.cache_dir.clone().or_else(|| Cache::default_dir(|name| std::env::var_os(name)));
+        // A variable that is empty says nothing.
+        let given = self.cache_dir.clone().filter(|directory| !directory.as_os_str().is_empty());
+        let directory = given.or_else(|| Cache::default_dir(|name| std::env::var_os(name)));
         directory.map(Cache::at).ok_or(Misuse::NoCache)
+    }
+}
+
+/// Reads what a variable says that stands for a flag without a value; on the command line the flag alone says it.
+fn switch(what: &'static str) -> impl Fn(&str) -> Result<bool, ParseError> + Clone + Send + Sync + 'static {
+    move |text| match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(ParseError::new(what, text, "`1`, `true`, `yes` or `on`, or else `0`, `false`, `no` or `off`")),
     }
 }
 
@@ -185,6 +200,16 @@ pub(crate) fn annotations(given: Vec<Annotation>) -> Annotations {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_switch_on_and_off() {
+        let read = switch("value of `X`");
+        for (text, on) in [("1", true), ("TRUE", true), ("yes", true), ("", false), ("0", false), ("Off", false)] {
+            assert_eq!(read(text), Ok(on), "{text}");
+        }
+        let error = read("maybe").expect_err("no answer").to_string();
+        assert!(error.contains("`maybe`") && error.contains("value of `X`"), "{error}");
+    }
 
     #[test]
     fn the_first_equals_sign_ends_the_key_and_the_last_annotation_counts() {

@@ -14,8 +14,8 @@ use super::told::{DigestFile, DryRun};
 use super::{credentials, interrupts, output};
 use crate::copy::{CopyOptions, Plan, copy};
 use crate::error::Error;
-use crate::model::{Digest, Location, Platform};
-use crate::spin::Cache;
+use crate::model::{Digest, Location, Platform, Reference};
+use crate::spin::{self, Cache, Unrunnable};
 
 /// Pull a Spin application into Spin's cache.
 ///
@@ -66,7 +66,11 @@ impl Pull {
             let pinned = endpoint::pinned(&reference, foreseen.root().digest);
             return Ok(plan.show(&report, &pinned, context)?);
         }
-        let digest = pull(&reference, &cache.open()?, &transfer, &account, &connection, context).await?;
+        let cache = cache.open()?;
+        let digest = match &reference {
+            Location::Registry(reference) if context.offline => pulled(reference, &cache).await?,
+            _ => pull(&reference, &cache, &transfer, &account, &connection, context).await?,
+        };
         file.write(&digest)?;
         output::line(&if context.quiet {
             endpoint::pinned(&reference, digest)
@@ -97,6 +101,21 @@ pub(super) async fn pull(
     Ok(summary.root.digest)
 }
 
+/// Finds what was pulled before, all of it; returns its digest. No requests.
+async fn pulled(reference: &Reference, cache: &Cache) -> Result<Digest, Problem> {
+    let missing = cache.missing(reference).await?;
+    let manifest = cache.application(reference).manifest().await?;
+    match (manifest, missing) {
+        (Some(manifest), Some(missing)) if missing.is_empty() => {
+            Ok(reference.digest().copied().unwrap_or(manifest.digest()))
+        }
+        (_, missing) => {
+            let missing = missing.or(reference.digest().map(|digest| vec![*digest])).unwrap_or_default();
+            Err(spin::Error::from(Unrunnable::NotCached { reference: Box::new(reference.clone()), missing }).into())
+        }
+    }
+}
+
 /// Says how a pull is made.
 fn options(transfer: &Transfer, status: &Arc<Status>) -> CopyOptions {
     let wasm = PLATFORMS.map(|(os, architecture)| Platform::new(os, architecture));
@@ -113,5 +132,6 @@ const EXAMPLES: &str = "\
 Examples:
   spinreg pull ghcr.io/me/app:v1
   spinreg pull --cache-dir cache localhost:5000/app:v1
+  spinreg pull --offline ghcr.io/me/app:v1      (is all of it here?)
   spinreg pull --dry-run ghcr.io/me/app:v1      (what would move)
   spinreg pull oci:out:v1             (from a directory that `push` or another tool wrote)";

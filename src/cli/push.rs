@@ -149,7 +149,8 @@ impl Push {
             Location::Layout { .. } | Location::Archive { .. } => None,
         };
         let remote = Remote::new(&sending.connection, context.voice).about(registry, sending.given.clone());
-        let remotes = remote.sources(&cache, spin::Ask::Always);
+        let ask = if context.offline { spin::Ask::Never } else { spin::Ask::Always };
+        let remotes = remote.sources(&cache, ask);
         let app = async {
             let app = remotes.load(&manifest, &options).await?;
             if build {

@@ -49,9 +49,9 @@ impl Resolve {
         &self.reference
     }
 
-    pub(super) async fn run(self, _: &Context) -> Result<(), Problem> {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         let Self { reference, platform, json, look } = self;
-        let resolved = resolve(&reference, platform.as_ref(), &look).await?;
+        let resolved = resolve(&reference, platform.as_ref(), &look, context).await?;
         let printed = if json { output::json(&resolved) } else { output::line(&resolved.pinned) };
         Ok(printed?)
     }
@@ -62,8 +62,9 @@ pub(super) async fn resolve(
     reference: &Location,
     platform: Option<&Platform>,
     look: &Look,
+    context: &Context,
 ) -> Result<Resolved, Problem> {
-    let found = look.open(reference).await?.resolve(&reference.identifier(), platform).await?;
+    let found = look.open(reference, context).await?.resolve(&reference.identifier(), platform).await?;
     Ok(Resolved {
         schema: SCHEMA,
         reference: reference.to_string(),

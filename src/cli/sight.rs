@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
+use super::context::Context;
 use super::copy_sides::Way;
 use super::credentials;
 use super::endpoint::{self, Purpose};
@@ -14,16 +15,12 @@ use super::status::{Status, Voice};
 use crate::content::Source as _;
 use crate::copy::{Endpoint, select};
 use crate::error::Error;
-use crate::model::{Descriptor, Identifier, Location, Manifest, Platform};
+use crate::model::{Descriptor, Identifier, Location, Manifest, Platform, Reference};
 use crate::spin::{self, CachedApplication, Unrunnable};
 
 /// Where a command looks, and how it gets there.
 #[derive(Args)]
 pub(crate) struct Look {
-    /// Make no connection: look at what was pulled into the cache under this reference.
-    #[arg(long)]
-    offline: bool,
-
     #[command(flatten)]
     cache: CacheDir,
     #[command(flatten)]
@@ -31,22 +28,10 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Opens what is to be looked at. A registry is not asked yet.
-    pub(super) async fn open(&self, location: &Location) -> Result<Sight, Problem> {
+    /// Opens what is to be looked at: without a network, what was pulled under this reference. A registry is not asked yet.
+    pub(super) async fn open(&self, location: &Location, context: &Context) -> Result<Sight, Problem> {
         match location {
-            Location::Registry(reference) if self.offline => {
-                let cache = self.cache.open()?;
-                let application = cache.application(reference);
-                // What is cached under a tag may have another digest than the one that is wanted with it.
-                if cache.missing(reference).await?.is_some()
-                    && let Some(manifest) = application.manifest().await?
-                {
-                    return Ok(Sight::Cached(application, Box::new(manifest)));
-                }
-                let missing = reference.digest().copied().into_iter().collect();
-                let reference = Box::new(reference.clone());
-                Err(spin::Error::from(Unrunnable::NotCached { reference, missing }).into())
-            }
+            Location::Registry(reference) if context.offline => Sight::cached(reference, &self.cache).await,
             _ => Ok(Sight::Site(Site::open(location, Purpose::Pull, &self.way).await?)),
         }
     }
@@ -66,6 +51,25 @@ pub(super) enum Sight {
 }
 
 impl Sight {
+    /// Opens what was pulled under a reference.
+    ///
+    /// # Errors
+    ///
+    /// [`Unrunnable::NotCached`]; a cache that cannot be read.
+    pub(super) async fn cached(reference: &Reference, cache: &CacheDir) -> Result<Self, Problem> {
+        let cache = cache.open()?;
+        let application = cache.application(reference);
+        // What is cached under a tag may have another digest than the one that is wanted with it.
+        if cache.missing(reference).await?.is_some()
+            && let Some(manifest) = application.manifest().await?
+        {
+            return Ok(Self::Cached(application, Box::new(manifest)));
+        }
+        let missing = reference.digest().copied().into_iter().collect();
+        let reference = Box::new(reference.clone());
+        Err(spin::Error::from(Unrunnable::NotCached { reference, missing }).into())
+    }
+
     /// Says what `id` names; of an index, with a platform, the manifest for that. One request to a registry; with a
     /// platform one that reads the manifest.
     pub(super) async fn resolve(&self, id: &Identifier, platform: Option<&Platform>) -> Result<Descriptor, Problem> {
