@@ -1,4 +1,4 @@
-//! What scripts rely on: variables instead of flags, and what is printed where nothing else is.
+//! What scripts rely on: variables instead of flags, exit codes, and what is printed where nothing else is.
 
 use crate::support::cli::Cli;
 use crate::support::registry::Embedded;
@@ -35,6 +35,25 @@ async fn variables_that_say_nothing_are_named() {
 }
 
 #[tokio::test]
+async fn differences_are_an_exit_code() {
+    let cli = Cli::new();
+    push(&cli, &app("static-site"), "oci:out:v1", &[]).await;
+    push(&cli, &app("inline-trigger"), "oci:out:v2", &[]).await;
+    for (flag, to, code) in [
+        (None, "oci:out:v2", 0),
+        (Some("--exit-code"), "oci:out:v2", 1),
+        (Some("--exit-code"), "oci:out:v1", 0),
+        (Some("--quiet"), "oci:out:v2", 1),
+        (Some("--quiet"), "oci:out:v1", 0),
+    ] {
+        let run = cli.run([&["diff", "oci:out:v1", to][..], flag.as_slice()].concat()).await;
+        assert_eq!(run.code(), Some(code), "{flag:?}: {run}");
+        assert_eq!(run.stdout.is_empty(), flag == Some("--quiet"), "{run}");
+        assert!(run.stderr.is_empty(), "{run}");
+    }
+}
+
+#[tokio::test]
 async fn tags_are_chosen_by_patterns() {
     let cli = Cli::new();
     let registry = Embedded::start().await;
@@ -65,4 +84,17 @@ async fn tags_are_listed_once_for_all_that_are_copied() {
     cli.run(["copy", "--all-tags", "--referrers", &repository, "oci:out"]).await.success();
     let wire = registry.wire().take();
     assert_eq!(wire.iter().filter(|line| line.contains("/tags/list")).count(), 1, "{wire:#?}");
+}
+
+#[tokio::test]
+async fn a_deleted_blob_is_told_to_programs() {
+    let cli = Cli::new();
+    std::fs::write(cli.path("work/blob"), "blob").expect("a file in a temporary directory");
+    push(&cli, &app("static-site"), "oci:out:v1", &[]).await;
+    let pinned = cli.run(["blob", "put", "--quiet", "blob", "oci:out"]).await.success();
+    let pinned = pinned.trim_end();
+    let (_, digest) = pinned.split_once('@').expect("a digest");
+    let printed = cli.run(["blob", "delete", "--yes", "--json", pinned]).await.success();
+    let printed: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(printed, serde_json::json!({ "schema": 1, "repository": "oci:out", "digest": digest }));
 }

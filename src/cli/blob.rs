@@ -99,8 +99,19 @@ struct Delete {
     #[arg(long, short = 'y')]
     yes: bool,
 
+    /// Print JSON; docs/look.md describes the document.
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     way: Way,
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    schema: u32,
+    repository: String,
+    digest: Digest,
 }
 
 #[derive(Serialize)]
@@ -193,7 +204,7 @@ impl Put {
 
 impl Delete {
     async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { reference, yes, way } = self;
+        let Self { reference, yes, json, way } = self;
         let site = Site::open_to_change(&reference, &way).await?;
         let digest = digest(&reference);
         confirm(yes, &format!("the blob `{digest}`"), &repository(&reference))?;
@@ -201,6 +212,9 @@ impl Delete {
             Endpoint::Repository(repository) => repository.delete_blob(&digest).await?,
             Endpoint::Layout(layout) => layout.delete_blob(&digest).await?,
             Endpoint::Archive(_) | Endpoint::Vacant(_) => return Err(Misuse::DeleteInArchive.into()),
+        }
+        if json {
+            return Ok(output::json(&Deleted { schema: SCHEMA, repository: repository(&reference), digest })?);
         }
         if context.quiet { Ok(()) } else { Ok(output::line(&format!("Deleted {digest}"))?) }
     }

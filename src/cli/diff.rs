@@ -45,6 +45,10 @@ pub(crate) struct Diff {
     #[arg(long)]
     json: bool,
 
+    /// End with exit code 1 where their digests differ; `--quiet` does so too, and prints nothing.
+    #[arg(long)]
+    exit_code: bool,
+
     #[command(flatten)]
     cache: CacheDir,
     #[command(flatten)]
@@ -59,7 +63,7 @@ impl Diff {
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let Self { from, to, platform, json, cache, source, target } = self;
+        let Self { from, to, platform, json, exit_code, cache, source, target } = self;
         if source.way.account.reads_stdin() && target.way.account.reads_stdin() {
             return Err(Misuse::OneStdin.into());
         }
@@ -75,13 +79,22 @@ impl Diff {
         let mut old =
             Version::read(old, &from, platform.as_ref()).await.map_err(|error| Problem::at(Side::From, error))?;
         let mut new = Version::read(new, &to, platform.as_ref()).await.map_err(|error| Problem::at(Side::To, error))?;
-        if old.inspection.digest != new.inspection.digest {
+        let differ = old.inspection.digest != new.inspection.digest;
+        let outcome = if differ && (exit_code || context.quiet) { Err(Problem::Different) } else { Ok(()) };
+        if context.quiet && !json {
+            return outcome;
+        }
+        if differ {
             old.look_inside().await.map_err(|error| Problem::at(Side::From, error))?;
             new.look_inside().await.map_err(|error| Problem::at(Side::To, error))?;
         }
         let report = Report::of(End::of(&old.inspection), End::of(&new.inspection));
-        let printed = if json { output::json(&report) } else { output::page(&report.text(painter())) };
-        Ok(printed?)
+        if json {
+            output::json(&report)?
+        } else {
+            output::page(&report.text(painter()))?
+        }
+        outcome
     }
 }
 
@@ -112,5 +125,6 @@ impl Version {
 const EXAMPLES: &str = "\
 Examples:
   spinreg diff ghcr.io/me/app:v1 ghcr.io/me/app:v2
+  spinreg diff --quiet ghcr.io/me/app:v1 ghcr.io/me/app:latest || echo there is something new
   spinreg diff --json oci-archive:app.tar:v1 ghcr.io/me/app:latest
   spinreg diff --platform linux/arm64 docker.io/library/alpine:3.20 docker.io/library/alpine:3.21";

@@ -30,7 +30,7 @@ pub(crate) use self::invocation::Invocation;
 /// The end of a command that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What happened: one sentence, without a full stop.
+    /// What happened: one sentence, without a full stop; empty where the exit code says everything.
     pub message: String,
     /// The line that is at fault, and a mark below the place, where it is one in a manifest.
     pub excerpt: Option<String>,
@@ -87,6 +87,9 @@ impl Failure {
     /// Prints the message and the hint on standard error, in colours where that is a terminal which wants them. Words of others
     /// may be in them: what could steer a terminal is shown by its number.
     pub fn print(&self) {
+        if self.message.is_empty() {
+            return;
+        }
         let paint = |colour: AnsiColor| Style::new().bold().fg_color(Some(colour.into()));
         let (error, hint) = (paint(AnsiColor::Red), paint(AnsiColor::Cyan));
         let mut to = anstream::stderr().lock();
@@ -125,6 +128,9 @@ pub(crate) enum Problem {
     /// Neither pull nor push is permitted.
     #[error("`{0}` may neither be pulled from nor pushed to")]
     Forbidden(Box<Reference>),
+    /// Two versions are not the same. That is the result, and no news.
+    #[error("")]
+    Different,
     /// A blob that nothing in the cache is.
     #[error("the blob `{0}` is not in the cache")]
     NotHere(Box<Digest>),
@@ -187,6 +193,7 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
             let hint = "`spinreg cache verify --remove` removes them, and the next pull fetches them again";
             (Some(hint.to_owned()), Exit::Integrity)
         }
+        Problem::Different => (None, Exit::Failed),
         Problem::NotHere(_) => (Some("leave `--offline` away where there is a network".to_owned()), Exit::NotFound),
         Problem::Interrupted => (None, Exit::Interrupted),
         Problem::NoFile(_) => (Some("check the path".to_owned()), Exit::NotFound),
