@@ -140,6 +140,8 @@ mod running;
 mod running_sources;
 /// What scripts rely on: variables, exit codes, JSON.
 mod scripting;
+/// Completions, manual pages, the reference.
+mod shell;
 /// Hundreds of bad days, from a seed.
 mod soak;
 /// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.

@@ -12,6 +12,7 @@ mod blob;
 mod build;
 mod cache;
 mod certificates;
+mod completions;
 mod config;
 mod conformance;
 mod context;
@@ -77,6 +78,7 @@ use self::attach::Attach;
 use self::auth::Auth;
 use self::blob::BlobFamily;
 use self::cache::CacheFamily;
+use self::completions::{Complete, Completions};
 use self::conformance::Conformance;
 use self::context::Context;
 use self::copy::Copy;
@@ -136,6 +138,9 @@ enum Command {
     Serve(Box<ServeFamily>),
     Conformance(Box<Conformance>),
     Doctor(Box<Doctor>),
+    Completions(Completions),
+    #[command(name = "__complete", hide = true)]
+    Complete(Complete),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
     Registry {
@@ -219,6 +224,8 @@ impl Cli {
                 Command::Serve(command) => command.run(&context).await,
                 Command::Conformance(command) => command.run(&context).await,
                 Command::Doctor(command) => command.run(&context).await,
+                Command::Completions(command) => command.run(),
+                Command::Complete(command) => command.run(),
             }
         };
         outcome.await.map_err(|problem| failure::explain(&problem, &invocation))
@@ -256,7 +263,7 @@ impl Command {
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
-            Self::Cache(_) => Invocation::Local,
+            Self::Cache(_) | Self::Completions(_) | Self::Complete(_) => Invocation::Local,
             Self::Serve(_) => Invocation::Serve,
             Self::Conformance(_) => Invocation::Conformance,
             Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),
