@@ -1,4 +1,4 @@
-//! The tool as a part of somebody's shell: completions.
+//! The tool as a part of somebody's shell: completions, what it was built with.
 
 use std::process::Stdio;
 
@@ -100,4 +100,23 @@ async fn bash_completes() {
 #[cfg(unix)]
 fn tool_directory() -> &'static str {
     env!("CARGO_BIN_EXE_spinreg").rsplit_once('/').expect("a path").0
+}
+
+#[tokio::test]
+async fn it_says_what_it_was_built_with() {
+    let cli = Cli::new();
+    let document: serde_json::Value =
+        serde_json::from_str(&cli.run(["version", "--json"]).await.success()).expect("JSON");
+    assert_eq!(document["schema"], 1);
+    assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+    assert!(document["rustc"].as_str().is_some_and(|rustc| rustc.starts_with("rustc 1.")), "{document}");
+    assert!(document["target"].as_str().is_some_and(|target| target.contains(std::env::consts::ARCH)), "{document}");
+    let features = document["features"].as_array().expect("a list");
+    assert!(features.contains(&"serve".into()), "{document}");
+    assert_eq!(document["protocols"]["distribution"], "1.1");
+    let keys: Vec<_> = document.as_object().expect("an object").keys().cloned().collect();
+    let known = ["commit", "features", "profile", "protocols", "rustc", "schema", "target", "version"];
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>(), known.map(String::from).iter().collect());
+    let text = cli.run(["version"]).await.success();
+    assert!(text.starts_with(concat!("spinreg ", env!("CARGO_PKG_VERSION"), "\n")), "{text}");
 }

@@ -68,6 +68,7 @@ mod tally;
 mod told;
 mod triggers;
 mod up;
+mod version;
 
 use std::error::Error as _;
 
@@ -100,6 +101,7 @@ use self::serve_gc::ServeFamily;
 use self::tag::Retag;
 use self::tags::Tags;
 use self::up::Up;
+use self::version::Version;
 use crate::model::ParseError;
 
 pub use self::failure::{Exit, Failure};
@@ -141,6 +143,7 @@ enum Command {
     Completions(Completions),
     #[command(name = "__complete", hide = true)]
     Complete(Complete),
+    Version(Version),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
     Registry {
@@ -226,6 +229,7 @@ impl Cli {
                 Command::Doctor(command) => command.run(&context).await,
                 Command::Completions(command) => command.run(),
                 Command::Complete(command) => command.run(),
+                Command::Version(command) => command.run(),
             }
         };
         outcome.await.map_err(|problem| failure::explain(&problem, &invocation))
@@ -263,7 +267,7 @@ impl Command {
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
-            Self::Cache(_) | Self::Completions(_) | Self::Complete(_) => Invocation::Local,
+            Self::Cache(_) | Self::Completions(_) | Self::Complete(_) | Self::Version(_) => Invocation::Local,
             Self::Serve(_) => Invocation::Serve,
             Self::Conformance(_) => Invocation::Conformance,
             Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),
