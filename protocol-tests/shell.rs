@@ -1,8 +1,9 @@
-//! The tool as a part of somebody's shell: completions, what it was built with.
+//! The tool as a part of somebody's shell: completions, manual pages, the reference, what it was built with.
 
 use std::process::Stdio;
 
 use crate::support::cli::Cli;
+use crate::support::document;
 
 /// A home with two applications in the cache, two logins, and names that a shell had better not see.
 fn home() -> Cli {
@@ -100,6 +101,32 @@ async fn bash_completes() {
 #[cfg(unix)]
 fn tool_directory() -> &'static str {
     env!("CARGO_BIN_EXE_spinreg").rsplit_once('/').expect("a path").0
+}
+
+#[tokio::test]
+async fn every_command_has_a_page() {
+    let cli = Cli::new();
+    cli.run(["man", "--dir", "man"]).await.success();
+    let pages: Vec<_> = std::fs::read_dir(cli.path("work/man")).expect("a directory").collect();
+    assert!(pages.len() > 30, "{pages:?}");
+    let page = std::fs::read_to_string(cli.path("work/man/spinreg-manifest-get.1")).expect("a page");
+    assert_eq!(cli.run(["man", "manifest", "get"]).await.success(), page);
+    for part in
+        [".TH \"SPINREG\\-MANIFEST\\-GET\" \"1\"", ".SH SYNOPSIS", "\\-\\-platform", ".SH EXAMPLES", "SPINREG_OFFLINE"]
+    {
+        assert!(page.contains(part), "`{part}` is missing:\n{page}");
+    }
+    // Hidden commands are for scripts.
+    assert!(!cli.path("work/man/spinreg-__complete.1").exists());
+    let complaint = cli.run(["man", "manifest", "gte"]).await.failure(2);
+    assert!(complaint.contains("`manifest gte`") && complaint.contains("hint: "), "{complaint}");
+}
+
+/// `SPINREG_BLESS=1` writes it, and so does `spinreg man --format markdown`.
+#[tokio::test]
+async fn the_reference_says_what_help_says() {
+    let printed = Cli::new().run(["man", "--format", "markdown"]).await.success();
+    document::whole("docs/commands.md", &printed);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Parts of documents that are written from the code, and held equal to it.
+//! Documents, and parts of them, that are written from the code, and held equal to it.
 
 use super::root;
 
@@ -16,4 +16,21 @@ pub(crate) fn part(document: &str, name: &str, expected: &str) {
         return;
     }
     assert!(actual == expected, "`{document}` is not what the code says; `SPINREG_BLESS=1` writes it anew");
+}
+
+/// Compares a whole document with `expected`; `SPINREG_BLESS=1` writes it there instead.
+pub(crate) fn whole(document: &str, expected: &str) {
+    let path = root(document);
+    if std::env::var_os("SPINREG_BLESS").is_some_and(|value| value == "1") {
+        std::fs::write(&path, expected).expect("a file of the crate");
+        return;
+    }
+    let actual = std::fs::read_to_string(&path).unwrap_or_default();
+    let (actual, expected) = (actual.lines().collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
+    let difference = || super::wire::difference(&actual, &expected);
+    assert!(
+        actual == expected,
+        "`{document}` is not what the code says; `SPINREG_BLESS=1` writes it anew:\n{}",
+        difference()
+    );
 }

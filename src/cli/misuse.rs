@@ -141,6 +141,9 @@ pub(crate) enum Misuse {
     /// Never and sometimes.
     #[error("`--offline` never asks a registry, and `--pull` says when")]
     OfflinePull,
+    /// A command that does not exist.
+    #[error("there is no command `{0}`")]
+    NoCommand(String),
     /// A level of logging that does not exist.
     #[error("`{0}` is no level of logging")]
     LogLevel(String),
@@ -202,6 +205,7 @@ impl Misuse {
                  `inspect`, `resolve`, `manifest`, `blob`, `diff`, `up` and `prepare` find without one"
             }
             Self::OfflinePull => "leave one of them away; `SPINREG_OFFLINE` counts as `--offline`",
+            Self::NoCommand(_) => "`spinreg --help` lists all of them",
             Self::LogLevel(_) => {
                 "`--log` and `SPINREG_LOG` take `error`, `warn`, `info`, `debug` or `trace`, or `MODULE=LEVEL`, separated by commas"
             }

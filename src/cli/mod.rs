@@ -41,7 +41,9 @@ mod listen;
 mod log;
 mod login;
 mod logout;
+mod man;
 mod manifest;
+mod manual;
 mod misuse;
 mod obtain;
 mod options;
@@ -90,6 +92,7 @@ use self::failure::Invocation;
 use self::inspect::Inspect;
 use self::login::Login;
 use self::logout::Logout;
+use self::man::Man;
 use self::manifest::ManifestFamily;
 use self::options::Global;
 use self::prepare::Prepare;
@@ -143,6 +146,7 @@ enum Command {
     Completions(Completions),
     #[command(name = "__complete", hide = true)]
     Complete(Complete),
+    Man(Man),
     Version(Version),
     /// The same commands under the name that Spin has for them.
     #[command(alias = "oci")]
@@ -229,6 +233,7 @@ impl Cli {
                 Command::Doctor(command) => command.run(&context).await,
                 Command::Completions(command) => command.run(),
                 Command::Complete(command) => command.run(),
+                Command::Man(command) => command.run(),
                 Command::Version(command) => command.run(),
             }
         };
@@ -267,7 +272,9 @@ impl Command {
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
-            Self::Cache(_) | Self::Completions(_) | Self::Complete(_) | Self::Version(_) => Invocation::Local,
+            Self::Cache(_) | Self::Completions(_) | Self::Complete(_) | Self::Man(_) | Self::Version(_) => {
+                Invocation::Local
+            }
             Self::Serve(_) => Invocation::Serve,
             Self::Conformance(_) => Invocation::Conformance,
             Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),
