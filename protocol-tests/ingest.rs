@@ -118,6 +118,20 @@ async fn what_is_fetched_stands_under_its_digest() {
 }
 
 #[tokio::test]
+async fn as_many_files_as_there_are_become_durable_or_are_named() {
+    let root = root();
+    let path = |n: usize| root.path().join(n.to_string());
+    for n in 0..300 {
+        fs::write(path(n), n.to_string()).expect("a file");
+    }
+    for many in [1, 10, 300] {
+        store::flush((0..many).map(path).collect()).await.expect("they are there");
+        let error = store::flush((300 - many..301).map(path).collect()).await.expect_err("one is missing");
+        assert!(error.to_string().contains(path(300).to_str().expect("a path")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn many_chunks_keep_their_order() {
     let root = root();
     let chunks: Vec<Bytes> = (0..2000_u32).map(|n| Bytes::from(n.to_le_bytes().repeat(n as usize % 97))).collect();

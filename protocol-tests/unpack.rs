@@ -136,6 +136,27 @@ async fn two_pulls_unpack_once() {
     }
 }
 
+#[tokio::test]
+async fn what_a_killed_process_has_left_is_in_nobodys_way() {
+    let packed = archive([b"one".as_slice(), b"two", &[7; 100_000]]);
+    let root = root();
+    let partials = root.path().join("registry/.spinreg/partial");
+    fs::create_dir_all(&partials).expect("a folder");
+    fs::write(partials.join(format!("session-unpack-{}", &Digest::of(&packed).hex()[..32])), "half a f")
+        .expect("a file");
+    let expected = data(&[b"one", b"two", &[7; 100_000]]);
+    assert_eq!(pull(&root, &packed, UnpackLimits::default()).await.expect("an archive"), expected);
+    assert_eq!(fs::read_dir(&partials).expect("our folder").count(), 0);
+
+    // What is lost of what came out comes out again, and so does everything where nobody says any more what did.
+    fs::remove_file(root.path().join(format!("registry/data/{}", Digest::of(b"two")))).expect("a file");
+    assert_eq!(pull(&root, &packed, UnpackLimits::default()).await.expect("an archive"), expected);
+    for marker in fs::read_dir(root.path().join("registry/.spinreg/unpacked")).expect("our folder") {
+        fs::write(marker.expect("a marker").path(), "").expect("a file");
+    }
+    assert_eq!(pull(&root, &packed, UnpackLimits::default()).await.expect("an archive"), expected);
+}
+
 /// An archive of entries, most of them well made, and where it is damaged.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     use tar::EntryType as Kind;

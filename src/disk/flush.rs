@@ -6,17 +6,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::whole;
 use crate::error::Error;
 
 /// Flushes `files` and then the directories they are in to the disk; one that is named twice is flushed once.
 ///
-/// Several are flushed at a time: journalling file systems then put them into one commit.
+/// Several are flushed at a time: journalling file systems then put them into one commit. Where there are more than 128, the
+/// file systems that they are on are flushed as a whole, if those are known to wait for the disk and to tell of failures:
+/// that is one commit for all.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where a file is not there or a flush fails. The others may or may not be flushed.
 pub fn flush(files: &[PathBuf]) -> Result<(), Error> {
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect::<BTreeSet<_>>().into_iter().collect();
+    if files.len() > MANY && whole::flush(&files)? {
+        return Ok(());
+    }
     let directories: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
     let next = AtomicUsize::new(0);
     let work = || loop {
@@ -60,3 +66,7 @@ fn sync_file(path: &Path) -> Result<(), Error> {
 
 /// How many flushes are under way at once: enough for a journal to join them.
 const THREADS: usize = 8;
+
+/// From how many files on a file system is flushed as a whole: what else is not written there yet is then written too, which
+/// few files are not worth.
+const MANY: usize = 128;

@@ -44,6 +44,20 @@ pub fn create_dirs_durably(path: &Path) -> Result<(), Error> {
     made.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
 }
 
+/// Writes `bytes` to `path`, where nothing is yet. Nothing is flushed; where it fails, nothing stays.
+///
+/// # Errors
+///
+/// [`Error::Io`] where something is there or it cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = File::create_new(path).map_err(|error| Error::io("create", path, error))?;
+    file.write_all(bytes).map_err(|error| {
+        // Whoever looks for stale partials finds what stays.
+        let _ = fs::remove_file(path);
+        Error::io("write", path, error)
+    })
+}
+
 /// Renames the finished file `partial` to `path`, replacing what is there, after setting its mode.
 ///
 /// Both must be on one file system. Readers see the old file, or none, or the whole new one. Whether

@@ -195,7 +195,7 @@ impl Cache {
         Ok(pushed)
     }
 
-    /// Says which files make up the content of a layer; `None` where one of them is not there. Blocks.
+    /// Says which files make up the content of a layer, and what says so; `None` where one of them is not there. Blocks.
     pub(super) fn files(&self, layer: &Descriptor) -> Result<Option<Vec<PathBuf>>, Error> {
         let shelf = match Route::of(&layer.media_type) {
             Route::Wasm => &self.wasm,
@@ -208,6 +208,7 @@ impl Cache {
         if Route::of(&layer.media_type) == Route::Archive {
             let Some(unpacked) = self.unpacked(&layer.digest)? else { return Ok(None) };
             files.extend(unpacked.iter().map(|(digest, _)| self.data.path(digest)));
+            files.push(self.marker(&layer.digest));
         }
         Ok(Some(files))
     }
@@ -234,7 +235,8 @@ impl Cache {
             }
             let path = cache.data.path(&archive.digest);
             let found = unpack(&path, &archive, &cache.data, &session, cache.limits, &still_wanted)?;
-            disk::replace(&marker, print(&found).as_bytes(), Mode::Shared)
+            // It is flushed with what it is about, before the manifest that needs them.
+            disk::replace_lightly(&marker, print(&found).as_bytes(), Mode::Shared)
         });
         let outcome = done.await;
         drop(wanted);

@@ -136,6 +136,35 @@ impl Writer {
         }
     }
 
+    /// Puts small content that is in memory where it belongs, by way of the session `id`, which nobody else uses, because
+    /// the caller holds a lock of its own. What is there already stays, and counts as written now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    #[cfg(feature = "spin")]
+    pub(crate) fn put(shelf: &Shelf, id: &SessionId, content: &[u8]) -> Result<(Digest, u64), Error> {
+        let (digest, size) = (Digest::of(content), content.len() as u64);
+        let target = shelf.path(&digest);
+        if shelf.holds(&digest, size)? {
+            disk::touch(&target)?;
+            return Ok((digest, size));
+        }
+        let partial = shelf.session_path(id);
+        if let Err(error) = disk::write_new(&partial, content) {
+            // What a killed process has left, or no folder: somebody who takes care of that is at hand.
+            tracing::trace!(%error, "writing a small file at length");
+            let mut writer = Self::exclusive(shelf, id)?;
+            if let Err(error) = writer.write(content) {
+                writer.abort()?;
+                return Err(error);
+            }
+            return writer.commit(Durability::Later).map(|content| (content.digest, content.size));
+        }
+        publish(shelf, &partial, &target)?;
+        Ok((digest, size))
+    }
+
     /// Returns how much of the content is on file.
     pub(crate) fn offset(&self) -> u64 {
         match &self.check {
@@ -219,13 +248,7 @@ impl Writer {
             file.sync_all().map_err(|error| Error::io("flush", &path, error))?;
         }
         let target = shelf.path(&expected.digest);
-        match disk::publish(&path, &target, shelf.mode()) {
-            Err(Error::Io(failure)) if failure.source.kind() == io::ErrorKind::NotFound => {
-                target.parent().map_or(Ok(()), disk::create_dirs_durably)?;
-                disk::publish(&path, &target, shelf.mode())?;
-            }
-            other => other?,
-        }
+        publish(&shelf, &path, &target)?;
         if let Some(scrap) = scrap {
             scrap.keep();
         }
@@ -367,6 +390,17 @@ pub(super) fn discard(file: &File, path: &Path) -> Result<(), Error> {
     } else {
         // Without inodes the next one could not tell a removed file from its own: an empty one does no harm.
         file.set_len(0).map_err(|error| Error::io("truncate", path, error))
+    }
+}
+
+/// Gives a finished partial its name, in a folder that may have to be made.
+fn publish(shelf: &Shelf, partial: &Path, target: &Path) -> Result<(), Error> {
+    match disk::publish(partial, target, shelf.mode()) {
+        Err(Error::Io(failure)) if failure.source.kind() == io::ErrorKind::NotFound => {
+            target.parent().map_or(Ok(()), disk::create_dirs_durably)?;
+            disk::publish(partial, target, shelf.mode())
+        }
+        other => other,
     }
 }
 
