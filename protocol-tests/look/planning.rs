@@ -50,7 +50,7 @@ async fn a_planned_pull_is_the_one_that_follows() {
     let registry = Embedded::start().await;
     let digest = push(&cli, &app("static-site"), &registry.reference("app:v1"), &[]).await;
     let reference = registry.reference("app:v1");
-    for sent in [11, 0] {
+    for sent in [10, 0] {
         registry.wire().take();
         let before = files_below(&cli.path("cache"));
         let plan = json(&cli.run(["pull", "--dry-run", "--json", &reference]).await.success());

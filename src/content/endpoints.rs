@@ -94,6 +94,12 @@ pub trait Target: Send + Sync {
         async { Ok(Vacancy::Unsaid) }
     }
 
+    /// Hears which manifest is to come, before anything that it lists does: what the target can make of that by itself, it
+    /// need not be given.
+    fn announce(&self, manifest: &Manifest) {
+        let _ = manifest;
+    }
+
     /// Says how many requests [`push_blob`](Self::push_blob) makes for a blob, as far as is known before.
     fn effort(&self, blob: &Blob) -> Effort {
         let _ = blob;

@@ -285,6 +285,7 @@ impl<'a, F: Source, T: Target> Walk<'a, F, T> {
             if self.bytes > MAX_BYTES {
                 return Err(self.too_much("at most 64 MiB of manifests below it"));
             }
+            self.to.announce(&manifest);
             let blobs = manifest.blobs().filter(|blob| {
                 // What its author alone may give away is asked for where the target insists on it.
                 let is_elsewhere = prune == Prune::WhatIsThere && blob.media_type.is_nondistributable();

@@ -96,7 +96,8 @@ pub struct Summary {
 /// that it lacks, and one or two for the manifest besides. Of a pull from a repository: all there 1, and by digest
 /// none; cold `1 + n`, one more from Docker Hub,
 /// where a `HEAD` goes first; and one more where one manifest is taken out of an index, unless that is there (and, from
-/// Docker Hub, the target has [noted](Target::note_index) the index).
+/// Docker Hub, the target has [noted](Target::note_index) the index). Blobs that the target makes by itself once the
+/// manifest is [announced](Target::announce) count as there.
 ///
 /// # Errors
 ///

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::cache::Cache;
 use super::lock_file::LockedApp;
 use super::media;
+use super::pack;
 use crate::content::{Blob, Pushed, Target};
 use crate::disk::{self, Mode};
 use crate::error::Error;
@@ -19,8 +20,9 @@ use crate::store::{self, blocking};
 ///
 /// Layers go where their media types belong; archives are unpacked beside. The lock file (of old artifacts and of
 /// packages: the config) is kept in memory until the manifest comes, and then written as `config.json`, together with
-/// the manifest's exact bytes as `manifest.json`. An index that the manifest was taken out of is noted beside them as
-/// `index.json`, so that its digest names what is here without a registry.
+/// the manifest's exact bytes as `manifest.json`. A config beside a lock file says no more than the lock file's digest: where
+/// it can be made of that, and has its own digest then, it is not fetched. An index that the manifest was taken out of is
+/// noted beside them as `index.json`, so that its digest names what is here without a registry.
 #[derive(Clone, Debug)]
 pub struct CachedApplication {
     cache: Cache,
@@ -96,6 +98,17 @@ impl CachedApplication {
     pub(super) async fn missing(&self, wanted: Option<Digest>) -> Result<Option<Vec<Digest>>, Error> {
         let here = self.clone();
         blocking(move || here.find_missing(wanted)).await
+    }
+
+    /// Makes the config of an application by itself, where it is what Spin and we make of its lock file: whether it is, its
+    /// digest tells.
+    fn make_config(&self, image: &ImageManifest) -> Option<Bytes> {
+        let (lock, config) = (document(image), &image.config);
+        if lock.media_type != media::APPLICATION || !is_document(&config.media_type) {
+            return None;
+        }
+        let (made, bytes) = pack::config(lock.digest);
+        ((made.digest, made.size) == (config.digest, config.size)).then_some(bytes)
     }
 
     /// Takes a document into memory, unless it is what `config.json` says already.
@@ -239,6 +252,17 @@ impl Target for CachedApplication {
             disk::replace(&path, &bytes, Mode::Shared)
         })
         .await
+    }
+
+    fn announce(&self, manifest: &Manifest) {
+        let Some((image, bytes)) = manifest.image().and_then(|image| Some((image, self.make_config(image)?))) else {
+            return;
+        };
+        let mut kept = self.kept();
+        kept.reserved = kept.reserved.saturating_add(bytes.len() as u64);
+        if let Some(known) = kept.documents.insert(image.config.digest, bytes) {
+            kept.reserved = kept.reserved.saturating_sub(known.len() as u64);
+        }
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {

@@ -113,7 +113,8 @@ pub async fn pack_with(app: &Application, options: &PackOptions, known: &KnownDi
         return Err(Error::TooManyLayers { layers: layers.len() + 1 });
     }
     let lock_layer = Blob::from_bytes(media::APPLICATION, lock.to_json());
-    let config = config(lock_layer.descriptor().digest);
+    let (config, bytes) = config(lock_layer.descriptor().digest);
+    let config = Blob::memory(config, bytes);
     layers.push(lock_layer);
     let manifest = ImageManifest {
         annotations: annotations(&lock, options),
@@ -247,8 +248,9 @@ fn distinct(layers: impl IntoIterator<Item = Blob>) -> Vec<Blob> {
     layers.into_iter().filter(new).collect()
 }
 
-/// Writes the config; nobody reads it but those who want different applications to have different configs.
-fn config(lock: Digest) -> Blob {
+/// Writes the config of the application with this lock file; nobody reads it but those who want different applications to have
+/// different configs.
+pub(super) fn config(lock: Digest) -> (Descriptor, Bytes) {
     #[derive(Serialize)]
     struct Config {
         architecture: &'static str,
@@ -270,7 +272,8 @@ fn config(lock: Digest) -> Blob {
     let labels = Annotations::from([(media::LOCK_DIGEST_LABEL.to_owned(), lock.to_string())]);
     let rootfs = RootFs { kind: "layers", diff_ids: [] };
     let config = Config { architecture: "wasm", os: "wasip1", config: Labelled { labels }, rootfs };
-    Blob::from_bytes(MediaType::IMAGE_CONFIG, serde_json::to_vec(&config).expect("a config is plain data"))
+    let bytes = Bytes::from(serde_json::to_vec(&config).expect("a config is plain data"));
+    (Descriptor::of(MediaType::IMAGE_CONFIG, &bytes), bytes)
 }
 
 /// Puts the annotations together; what was given explicitly wins.
