@@ -61,6 +61,8 @@ mod compose;
 mod conformance;
 /// The corners of composition: versions, dependencies of dependencies, types of others.
 mod connections;
+/// The examples of library use, run.
+mod examples;
 /// Faults on demand, and the checks that notice them.
 mod faults;
 /// What holds for every composition, and what becomes of components that are damaged or strange.
