@@ -99,6 +99,9 @@ mod text;
 /// Archive layers: what is taken out of them, and what is not.
 mod unpack;
 
+/// The action for GitHub's runners.
+#[cfg(unix)]
+mod action;
 /// The tool's words: help, wrong input, exit codes.
 mod cli;
 /// The configuration file, docker's certificates, client certificates.
