@@ -1,4 +1,15 @@
-//! A cache, years later: damage is found, and what nobody needs goes.
+//! A cache, years later: what is in it, damage is found, and what nobody needs goes.
+
+/// Beside pulls that others make, at random moments.
+mod beside;
+/// What is hostile in a cache.
+mod hostile;
+/// What the cache holds, as people and programs see it.
+mod listing;
+/// Damage that is mended.
+mod mending;
+/// What was not used for long, or has no room.
+mod pruning;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,17 +18,17 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use spinreg::Digest;
-use spinreg::spin::{Cache, media};
+use spinreg::spin::{Cache, Pruning, media};
 
 use crate::cache::{Artifact, archive, reference, root, tree};
 use crate::support::cli::Cli;
 use crate::support::registry::Embedded;
 use crate::support::scenario::{app, pull, push, verify};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Makes a file as old as that.
-fn age(path: &Path, age: Duration) {
+pub(crate) fn age(path: &Path, age: Duration) {
     let file = File::options().write(true).open(path).expect("a file of our own");
     file.set_modified(SystemTime::now() - age).expect("a file of our own");
 }
@@ -46,7 +57,7 @@ async fn damage_is_found_and_mended() {
     let run = cli.run(["cache", "verify"]).await;
     assert_eq!(run.code(), Some(5), "{run}");
     assert_eq!(run.stdout.lines().map(str::to_owned).collect::<BTreeSet<_>>(), damaged);
-    assert!(run.stderr.contains("not what their names say: 2") && run.stderr.contains("--remove"), "{run}");
+    assert!(run.stderr.contains("not what they should be: 2") && run.stderr.contains("--repair"), "{run}");
     let removed = cli.run(["cache", "verify", "--remove"]).await.success();
     assert_eq!(removed.lines().map(str::to_owned).collect::<BTreeSet<_>>(), damaged);
     assert!(damaged.iter().all(|path| !Path::new(path).exists()));
@@ -69,7 +80,10 @@ async fn what_no_application_needs_is_removed() {
     for (path, content) in [(&stray, "fetched by its URL"), (&cache.join("wasm/download-sha256-1"), "not ours")] {
         fs::write(path, content).expect("a file");
     }
-    let prune = async |flags: &[&str]| cli.run([&["cache", "prune"], flags].concat()).await.success();
+    let prune = async |flags: &[&str]| {
+        let printed = cli.run([&["cache", "prune"], flags].concat()).await.success();
+        printed.split_once("; ").map_or(printed.clone(), |(removed, _)| format!("{removed}\n"))
+    };
     assert_eq!(prune(&[]).await, "removed 0 files, 0 B\n", "it is young");
     age(&stray, 31 * DAY);
     assert_eq!(prune(&["-n"]).await, "would remove 1 file, 18 B\n");
@@ -96,6 +110,13 @@ async fn what_no_application_needs_is_removed() {
     verify(&cache);
 }
 
+/// What nobody needs, however young it is.
+fn everything() -> Pruning {
+    let mut pruning = Pruning::default();
+    pruning.keep_recent = Duration::ZERO;
+    pruning
+}
+
 #[tokio::test]
 async fn what_came_out_of_an_archive_is_needed_with_it() {
     let root = root();
@@ -107,13 +128,13 @@ async fn what_came_out_of_an_archive_is_needed_with_it() {
     let artifact = Artifact::application(&lock, &[(media::WASM, b"\0asm"), (media::ARCHIVE, &packed)]);
     artifact.pull(&cache.application(&place)).await.expect("a good artifact");
     let before = tree(root.path());
-    let removed = cache.prune(Duration::ZERO, spinreg::store::Action::Remove).await.expect("a cache");
-    assert_eq!((removed.files, tree(root.path())), (0, before));
+    let removed = cache.prune(everything()).await.expect("a cache");
+    assert_eq!((removed.content.files, tree(root.path())), (0, before));
     assert_eq!(cache.missing(&place).await.expect("a cache"), Some(vec![]));
 
     cache.forget(&place).await.expect("it is there");
-    let removed = cache.prune(Duration::ZERO, spinreg::store::Action::Remove).await.expect("a cache");
-    assert_eq!(removed.files, 4, "the component, the archive and what came out of it");
+    let removed = cache.prune(everything()).await.expect("a cache");
+    assert_eq!(removed.content.files, 4, "the component, the archive and what came out of it");
     assert_eq!(tree(root.path()).len(), 0);
     artifact.pull(&cache.application(&place)).await.expect("a good artifact");
     assert_eq!(cache.missing(&place).await.expect("a cache"), Some(vec![]), "it was unpacked again");

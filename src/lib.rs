@@ -80,7 +80,8 @@
 //! | `serve`: a token | 5 min, 32 scopes | a push is over by then, or gets another one |
 //! | `serve`: the work of a password | cost 15 at most, 64 in the queue | the last of them waits some seconds |
 //! | triggers that are to end because another one has failed | 5 s | longer than a server needs to answer, shorter than people wait |
-//! | content of the cache that nobody needs | 30 days old before `cache prune` takes it | it may be fetched by its URL, and needed again |
+//! | what `cache prune` leaves alone | used or written within 24 h | Spin takes no locks, and content comes before what needs it |
+//! | waiting for a cache | 10 min to use it, 1 min to clear it | a pull takes longer than the removal of 100 000 files |
 //! | credential helper | 5 s | a helper that waits for a person who is not there |
 
 pub mod content;

@@ -126,6 +126,11 @@ pub(super) fn cached_as(location: &Location) -> Reference {
     }
 }
 
+/// Says whether the cache keeps under this name what was pulled from a layout or an archive.
+pub(super) fn is_of_layout(reference: &Reference) -> bool {
+    reference.registry().as_str() == LAYOUTS
+}
+
 /// What a layout has at its top.
 const LAYOUT: [&str; 3] = ["oci-layout", "index.json", "blobs"];
 

@@ -123,8 +123,11 @@ pub(crate) enum Problem {
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// Content of the cache.
-    #[error("files in the cache that are not what their names say: {0}")]
+    #[error("files in the cache that are not what they should be: {0}")]
     Damaged(usize),
+    /// What was pulled.
+    #[error("applications in the cache that still lack something: {0}")]
+    Unrepaired(usize),
     /// Neither pull nor push is permitted.
     #[error("`{0}` may neither be pulled from nor pushed to")]
     Forbidden(Box<Reference>),
@@ -190,11 +193,12 @@ pub(crate) fn explain(problem: &Problem, invocation: &Invocation) -> Failure {
             (Some(format!("log in with `spinreg login {}`", reference.registry())), Exit::NotPermitted)
         }
         Problem::Damaged(_) => {
-            let hint = "`spinreg cache verify --remove` removes them, and the next pull fetches them again";
+            let hint = "`spinreg cache verify --repair` removes them and pulls them again";
             (Some(hint.to_owned()), Exit::Integrity)
         }
         Problem::Different => (None, Exit::Failed),
         Problem::NotHere(_) => (Some("leave `--offline` away where there is a network".to_owned()), Exit::NotFound),
+        Problem::Unrepaired(_) => (Some("`spinreg pull` them where they come from".to_owned()), Exit::Integrity),
         Problem::Interrupted => (None, Exit::Interrupted),
         Problem::NoFile(_) => (Some("check the path".to_owned()), Exit::NotFound),
         Problem::Declined => (Some("answer `y`, or do not be asked with `--yes`".to_owned()), Exit::Failed),
@@ -341,6 +345,11 @@ fn explain_unrunnable(reason: &spin::Unrunnable) -> (Option<String>, Exit) {
 
 fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, Exit) {
     match error {
+        Error::Io(failure)
+            if *invocation == Invocation::Cache && failure.source.kind() == io::ErrorKind::ResourceBusy =>
+        {
+            (Some("try again when they have ended".to_owned()), Exit::Failed)
+        }
         Error::Io(failure) => (explain_io(failure, invocation), Exit::Failed),
         Error::Mismatch(mismatch) => {
             let hint = match (&mismatch.place, mismatch.actual) {
@@ -351,6 +360,9 @@ fn explain_transfer(error: &Error, invocation: &Invocation) -> (Option<String>, 
                 }
             };
             (Some(hint.to_owned()), Exit::Integrity)
+        }
+        Error::NotFound(missing) if *invocation == Invocation::Cache && matches!(missing.place, Place::File(_)) => {
+            (Some("`spinreg cache ls` lists what is there".to_owned()), Exit::NotFound)
         }
         Error::NotFound(missing) => (explain_missing(&missing.errors, &missing.place, invocation), Exit::NotFound),
         Error::Unauthorized(unmet) => (Some(explain_unmet(unmet, invocation)), Exit::NotPermitted),

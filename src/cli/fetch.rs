@@ -53,17 +53,21 @@ impl Remote {
     }
 
     /// Makes sources of these ways. Where nobody has a home there is no cache, and who has no remote sources needs none.
-    pub(super) fn sources(self, cache: &CacheDir, ask: Ask) -> Remotes {
+    ///
+    /// # Errors
+    ///
+    /// Where the cache cannot be used because somebody clears it.
+    pub(super) async fn sources(self, cache: &CacheDir, ask: Ask) -> Result<Remotes, Error> {
         let remote = Arc::new(self);
         let sources = match cache.open() {
-            Ok(cache) => Sources::new(cache, remote.clone()).asking(ask),
+            Ok(cache) => Sources::new(cache.in_use().await?, remote.clone()).asking(ask),
             Err(_) => Sources::none(),
         };
         let sources = match PackageConfig::default_path(|name| std::env::var_os(name)) {
             Some(file) => sources.configured_by(file),
             None => sources,
         };
-        Remotes { remote, sources }
+        Ok(Remotes { remote, sources })
     }
 
     /// Returns the client for a host.

@@ -92,6 +92,9 @@ pub(crate) enum Misuse {
         /// The types of the triggers.
         triggers: String,
     },
+    /// The cache does not note where layouts are.
+    #[error("it was pulled from a layout or an archive, and nobody has noted where that is")]
+    LayoutIsElsewhere,
     /// No place for the cache.
     #[error("there is no home directory to keep a cache in")]
     NoCache,
@@ -186,6 +189,7 @@ impl Misuse {
             }
             Self::NotSpin(_) => "correct it, or unset it to look in `PATH`",
             Self::NobodysFlag { .. } => "`spin trigger http --help` lists what the http trigger takes",
+            Self::LayoutIsElsewhere => "pull it again from there",
             Self::NoCache => "choose a cache with `--cache-dir DIR`, or set `HOME`",
             Self::Variable { variable: "SOURCE_DATE_EPOCH", .. } => "set it to seconds since 1970, or unset it",
             Self::Variable { .. } | Self::VariableEncoding(_) | Self::Proxy(_) => "correct it or unset it",

@@ -11,6 +11,9 @@ mod auth;
 mod blob;
 mod build;
 mod cache;
+mod cache_list;
+mod cache_tidy;
+mod cache_verify;
 mod certificates;
 mod completions;
 mod config;
@@ -272,9 +275,8 @@ impl Command {
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
             Self::Auth(command) => Invocation::Explain(command.reference().clone()),
-            Self::Cache(_) | Self::Completions(_) | Self::Complete(_) | Self::Man(_) | Self::Version(_) => {
-                Invocation::Local
-            }
+            Self::Completions(_) | Self::Complete(_) | Self::Man(_) | Self::Version(_) => Invocation::Local,
+            Self::Cache(_) => Invocation::Cache,
             Self::Serve(_) => Invocation::Serve,
             Self::Conformance(_) => Invocation::Conformance,
             Self::Doctor(command) => Invocation::Doctor(command.reference().clone()),

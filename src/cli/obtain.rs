@@ -80,12 +80,15 @@ impl Obtain {
         let ask = self.ask(context)?;
         match source {
             AppSource::Pulled(location) => {
-                let cache = self.cache.open()?;
+                // Until all of it is prepared: the application that is made of it keeps it.
+                let cache = self.cache.open()?.in_use().await?;
                 self.pull(location, ask, &cache, context).await?;
+                cache.application(&endpoint::cached_as(location)).note_use().await;
                 Ok(Runnable::cached(&cache, &endpoint::cached_as(location)).await?)
             }
             AppSource::Manifest(path) => {
-                let remotes = Remote::new(&self.connection, context.voice).sources(&self.cache, ask.into());
+                let remote = Remote::new(&self.connection, context.voice);
+                let remotes = remote.sources(&self.cache, ask.into()).await?;
                 let app = remotes.load(path, &local.options()).await?;
                 if local.built {
                     remotes.check_targets(&app).await?;

@@ -39,6 +39,53 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Error> {
     page(&tame(&serde_json::to_string_pretty(document).expect("plain data")))
 }
 
+/// A document for programs with a list that is too long to be in memory: it is printed as it grows.
+pub(crate) struct Series {
+    is_empty: bool,
+}
+
+impl Series {
+    /// Prints what stands before the list: the fields of `head`, and the name of the list.
+    ///
+    /// # Errors
+    ///
+    /// As for [`line`].
+    pub(crate) fn begin(head: &impl Serialize, list: &str) -> Result<Self, Error> {
+        let head = tame(&serde_json::to_string_pretty(head).expect("plain data"));
+        let open = head.strip_suffix("\n}").unwrap_or(&head);
+        part(&format!("{open},\n  \"{list}\": ["))?;
+        Ok(Self { is_empty: true })
+    }
+
+    /// Prints the next one of the list.
+    ///
+    /// # Errors
+    ///
+    /// As for [`line`].
+    pub(crate) fn item(&mut self, item: &impl Serialize) -> Result<(), Error> {
+        let item = tame(&serde_json::to_string_pretty(item).expect("plain data")).replace('\n', "\n    ");
+        let between = if std::mem::take(&mut self.is_empty) { "" } else { "," };
+        part(&format!("{between}\n    {item}"))
+    }
+
+    /// Prints the end.
+    ///
+    /// # Errors
+    ///
+    /// As for [`line`].
+    pub(crate) fn end(self) -> Result<(), Error> {
+        part(if self.is_empty { "]\n}\n" } else { "\n  ]\n}\n" })
+    }
+}
+
+fn part(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", STANDARD_OUTPUT, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Prints text of others exactly as it is; on a terminal, what could steer that is shown by its number.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use super::options::{Account, CacheDir, Connection, Transfer};
 use super::status::Status;
 use super::told::{DigestFile, DryRun};
 use super::{credentials, interrupts, output};
+use crate::auth::Given;
 use crate::copy::{CopyOptions, Plan, copy};
 use crate::error::Error;
 use crate::model::{Digest, Location, Platform, Reference};
@@ -66,7 +67,7 @@ impl Pull {
             let pinned = endpoint::pinned(&reference, foreseen.root().digest);
             return Ok(plan.show(&report, &pinned, context)?);
         }
-        let cache = cache.open()?;
+        let cache = cache.open()?.in_use().await?;
         let digest = match &reference {
             Location::Registry(reference) if context.offline => pulled(reference, &cache).await?,
             _ => pull(&reference, &cache, &transfer, &account, &connection, context).await?,
@@ -91,12 +92,25 @@ pub(super) async fn pull(
     context: &Context,
 ) -> Result<Digest, Problem> {
     let given = credentials::given(account, reference)?;
+    bring(reference, cache, given, transfer, connection, context).await
+}
+
+/// As [`pull`], with these credentials, or those that are stored.
+pub(super) async fn bring(
+    reference: &Location,
+    cache: &Cache,
+    given: Option<Given>,
+    transfer: &Transfer,
+    connection: &Connection,
+    context: &Context,
+) -> Result<Digest, Problem> {
     let status = Arc::new(Status::begin(context.voice, ("pulling", "pulled"), reference.to_string()));
     let source = endpoint::open(reference, Purpose::Pull, given, connection, &status).await?;
     let application = cache.application(&endpoint::cached_as(reference));
     let options = options(transfer, &status);
     let id = reference.identifier();
     let summary = interrupts::until(copy(&source, &id, &application, None, &options)).await??;
+    application.note_use().await;
     status.finish();
     Ok(summary.root.digest)
 }

@@ -150,7 +150,7 @@ impl Push {
         };
         let remote = Remote::new(&sending.connection, context.voice).about(registry, sending.given.clone());
         let ask = if context.offline { spin::Ask::Never } else { spin::Ask::Always };
-        let remotes = remote.sources(&cache, ask);
+        let remotes = remote.sources(&cache, ask).await?;
         let app = async {
             let app = remotes.load(&manifest, &options).await?;
             if build {

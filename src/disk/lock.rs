@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
+use super::same::is_at;
 use crate::error::Error;
 
 /// A lock on a file, given back when it is dropped or the process ends, however it ends.
@@ -10,7 +11,7 @@ use crate::error::Error;
 /// Advisory: it keeps out those who ask. Two locks of one process on one file exclude each other as well.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -22,7 +23,7 @@ impl Lock {
     pub fn exclusive(path: &Path) -> Result<Self, Error> {
         let file = open(path)?;
         file.lock().map_err(|error| Error::io("lock", path, error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Waits until nobody holds `path` exclusively; others may share it.
@@ -33,7 +34,7 @@ impl Lock {
     pub fn shared(path: &Path) -> Result<Self, Error> {
         let file = open(path)?;
         file.lock_shared().map_err(|error| Error::io("lock", path, error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Takes the lock if nobody else has it; `None` where somebody has.
@@ -58,9 +59,15 @@ impl Lock {
         Self::tried(file, path, taken)
     }
 
+    /// Says whether what is locked is (still) what `path` names: whoever has cleared a directory may have removed the file of
+    /// a lock that somebody waits for.
+    pub fn is_at(&self, path: &Path) -> bool {
+        is_at(&self.file, path)
+    }
+
     fn tried(file: File, path: &Path, taken: Result<(), TryLockError>) -> Result<Option<Self>, Error> {
         match taken {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
         }

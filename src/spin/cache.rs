@@ -1,12 +1,14 @@
 //! Spin's cache of what was pulled, as a place to put things and to find them again.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 
+use super::cache_use::InUse;
 use super::cached::CachedApplication;
 use super::dependency_name::PackageName;
 use super::media;
@@ -28,6 +30,7 @@ use crate::store::{self, Naming, SessionId, Shelf, blocking};
 /// DIR/registry/.spinreg/packages/      which content the versions of packages have
 /// DIR/registry/.spinreg/digests        which digests the files of applications had when they were packed
 /// DIR/registry/.spinreg/manifests.lock held while a `manifest.json` and its `config.json` are replaced
+/// DIR/registry/.spinreg/use.lock       shared by those who use the cache, and held alone by those who clear it
 /// ```
 ///
 /// Spin finds here what we have pulled, and we find what Spin has: a blob is there where a file of its name has its
@@ -38,6 +41,8 @@ pub struct Cache {
     wasm: Shelf,
     data: Shelf,
     limits: UnpackLimits,
+    /// Keeps away whoever clears the cache, where that was asked for.
+    _in_use: Option<Arc<InUse>>,
 }
 
 impl Cache {
@@ -47,7 +52,8 @@ impl Cache {
         let partials = root.join(PRIVATE).join("partial");
         // Spin, and other programs of the user, may replace what is here.
         let shelf = |folder| Shelf::new(root.join(folder), &partials, Naming::Flat, Mode::Shared);
-        Self { wasm: shelf("wasm"), data: shelf("data"), root: root.into(), limits: UnpackLimits::default() }
+        let (wasm, data) = (shelf("wasm"), shelf("data"));
+        Self { wasm, data, root: root.into(), limits: UnpackLimits::default(), _in_use: None }
     }
 
     /// Returns the directory that Spin uses where none is given, by what the environment says: `None` where that says
@@ -71,6 +77,29 @@ impl Cache {
     #[must_use]
     pub fn with_limits(self, limits: UnpackLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Returns this cache, with the promise that nothing is taken away from it while the result or a clone of it lives:
+    /// [`prune`](Self::prune), [`clear`](Self::clear) and [`verify`](Self::verify) wait for that, in this process and in
+    /// others. The process may end in any way, and the promise ends with it. Makes the file of the lock; where that cannot
+    /// be written, nobody of this user clears the cache, and there is no lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be locked, or somebody has cleared the cache for ten minutes.
+    pub async fn in_use(self) -> Result<Self, Error> {
+        let in_use = InUse::gain(self.lock_of_use()).await?;
+        Ok(Self { _in_use: Some(Arc::new(in_use)), ..self })
+    }
+
+    /// Returns the file under whose lock the cache is used and cleared.
+    pub(super) fn lock_of_use(&self) -> PathBuf {
+        self.root.join(PRIVATE).join("use.lock")
+    }
+
+    /// Returns our own folder inside the cache.
+    pub(super) fn private(&self) -> PathBuf {
+        self.root.join(PRIVATE)
     }
 
     /// Returns the root of the tree, the directory `registry`.
@@ -129,6 +158,9 @@ impl Cache {
             }
             let path = shelf.path(digest);
             if Blob::from_file(media::WASM, &path).await?.descriptor().digest == *digest {
+                // No application may need it, and so this is how it is known to be in use.
+                let used = path.clone();
+                blocking(move || disk::touch(&used).or(Ok(()))).await?;
                 return Ok(Some(path));
             }
             tracing::warn!(path = %path.display(), "damaged, and therefore obtained again");
@@ -257,7 +289,12 @@ impl Cache {
 
     /// Returns what has come out of an archive, whether it is still here or not; nothing where that is not known. Blocks.
     pub(super) fn unpacked_from(&self, archive: &Digest) -> Result<Vec<Digest>, Error> {
-        let text = disk::read_small(&self.marker(archive), MAX_MARKER)?;
+        let marker = self.marker(archive);
+        // Whatever else is there would be followed, or waited for.
+        if !fs::symlink_metadata(&marker).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(Vec::new());
+        }
+        let text = disk::read_small(&marker, MAX_MARKER)?;
         let unpacked = text.and_then(|text| parse(&text)).unwrap_or_default();
         Ok(unpacked.into_iter().map(|(digest, _)| digest).collect())
     }
@@ -271,7 +308,7 @@ impl Cache {
         self.root.join(PRIVATE).join("unpacked").join(format!("{}-{}", archive.algorithm(), archive.hex()))
     }
 
-    fn directory(&self, reference: &Reference) -> PathBuf {
+    pub(super) fn directory(&self, reference: &Reference) -> PathBuf {
         let mut directory = self.root.join("manifests").join(file_name(reference.registry().as_str()));
         directory.extend(reference.name().as_str().split('/'));
         match (reference.tag(), reference.digest()) {

@@ -1,188 +1,189 @@
-//! Care for a cache: whether everything in it is what its name says, and what nobody needs any more.
+//! Care for a cache: whether everything in it is what it should be.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
 use super::cache::Cache;
+use super::cache_content::{Content, MANIFEST};
+use super::cache_use::Alone;
+use super::cached::document;
 use super::media;
 use crate::disk;
 use crate::error::Error;
-use crate::model::{Digest, Digester, Manifest, Reference};
-use crate::store::{self, Action, Count, blocking};
+use crate::model::{Digest, Digester};
+use crate::store::{Action, Count, blocking};
 
 /// What was looked at in a cache, and what of it is damaged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Verified {
-    /// All files that were read.
+    /// All content that was read.
     pub read: Count,
-    /// Those that are not what their names say.
-    pub damaged: Vec<PathBuf>,
+    /// What is not what it should be, in the order of the paths.
+    pub damaged: Vec<Damage>,
+}
+
+/// A file that is not what it should be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is called by, where that is a digest.
+    pub digest: Option<Digest>,
+    /// What is wrong with it.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// Its content has another digest than its name says.
+    Content,
+    /// It is a document of an application, and no manifest, or not what the manifest says.
+    Document,
+    /// It cannot be read.
+    Unreadable(Error),
 }
 
 impl Cache {
-    /// Reads all content and compares it with its name; with [`Action::Remove`], what is damaged is removed, so that the
-    /// next pull fetches it again. No requests.
+    /// Reads all content, on all cores, and compares it with its name; and the documents of applications with their manifests.
+    /// With [`Action::Remove`], what is damaged is removed, so that the next pull fetches it again: it waits for those who
+    /// [use](Self::in_use) the cache as [`prune`](Self::prune) does, and compares again before. Dropping the future ends it
+    /// soon. No requests.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where something cannot be read or removed.
+    /// [`Error::Io`] where the directories cannot be read, or something cannot be removed.
     pub async fn verify(&self, action: Action) -> Result<Verified, Error> {
-        let cache = self.clone();
-        blocking(move || cache.verify_now(action)).await
-    }
-
-    /// Removes content that no application in the cache needs, and what was begun and not finished, both only where it was
-    /// not written for longer than `keep_recent`: a pull that is under way publishes its manifest last. Content that was
-    /// fetched by its URL, or as a package, belongs to no application here, and is kept as long and no longer. Returns
-    /// what was removed. No requests.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where something cannot be read or removed; what was removed until then stays removed.
-    pub async fn prune(&self, keep_recent: Duration, action: Action) -> Result<Count, Error> {
-        // No manifest appears meanwhile whose content would be taken for needless.
-        let lock = self.lock_manifests().await?;
-        let cache = self.clone();
-        blocking(move || {
-            let _lock = lock;
-            cache.prune_now(keep_recent, action)
-        })
-        .await
-    }
-
-    /// Forgets an application. Its content stays until it is [pruned](Self::prune), because others may need it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] where nothing was pulled under this reference; [`Error::Io`].
-    pub async fn forget(&self, reference: &Reference) -> Result<(), Error> {
-        let directory = self.application(reference).directory().to_owned();
-        let what = format!("`{reference}`");
-        let lock = self.lock_manifests().await?;
-        blocking(move || {
-            let _lock = lock;
-            if !directory.join(DOCUMENTS[0]).is_file() {
-                return Err(store::missing(what, &directory));
-            }
-            DOCUMENTS.iter().try_for_each(|name| disk::remove_if_present(&directory.join(name)))?;
-            // There may be tags below it, where a repository is called like a tag of another one.
-            let _ = fs::remove_dir(&directory);
-            Ok(())
-        })
-        .await
-    }
-
-    fn verify_now(&self, action: Action) -> Result<Verified, Error> {
-        let mut verified = Verified::default();
-        for (digest, path) in self.content()? {
-            let Some((actual, size)) = read(&digest, &path)? else { continue };
-            verified.read.files += 1;
-            verified.read.bytes += size;
-            if actual != digest {
-                if action == Action::Remove {
-                    disk::remove_if_present(&path)?;
-                }
-                verified.damaged.push(path);
-            }
+        let wanted = Arc::new(());
+        let (cache, still_wanted) = (self.clone(), Arc::downgrade(&wanted));
+        let mut verified = blocking(move || cache.verify_now(&still_wanted)).await?;
+        drop(wanted);
+        if action == Action::Report || verified.damaged.is_empty() {
+            return Ok(verified);
         }
+        let alone = Alone::gain(self.lock_of_use()).await?;
+        let cache = self.clone();
+        blocking(move || {
+            let _alone = alone;
+            for damage in &verified.damaged {
+                // Somebody may have mended it since it was read.
+                if is_still_damaged(damage) {
+                    disk::remove_if_present(&damage.path)?;
+                }
+                if let Some(digest) = &damage.digest {
+                    cache.forget_unpacked(digest)?;
+                }
+            }
+            verified.damaged.sort_by(|one, other| one.path.cmp(&other.path));
+            Ok(verified)
+        })
+        .await
+    }
+
+    fn verify_now(&self, wanted: &Weak<()>) -> Result<Verified, Error> {
+        let work = Mutex::new(self.contents()?);
+        let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let reader = || {
+            let mut verified = Verified::default();
+            while wanted.strong_count() > 0
+                && let Some(content) = next()
+            {
+                verified.take(content?, wanted);
+            }
+            Ok::<_, Error>(verified)
+        };
+        let readers = thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS);
+        let found = thread::scope(|scope| {
+            let others: Vec<_> = (1..readers).map(|_| scope.spawn(reader)).collect();
+            let mut found = vec![reader()];
+            found.extend(
+                others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
+            );
+            found
+        });
+        let mut verified = Verified::default();
+        for found in found {
+            let found = found?;
+            verified.read.files += found.read.files;
+            verified.read.bytes = verified.read.bytes.saturating_add(found.read.bytes);
+            verified.damaged.extend(found.damaged);
+        }
+        self.verify_documents(&mut verified.damaged)?;
+        verified.damaged.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(verified)
     }
 
-    fn prune_now(&self, keep_recent: Duration, action: Action) -> Result<Count, Error> {
-        let needed = self.needed()?;
-        let mut pruned = self.files_shelf().sweep(keep_recent, action)?;
-        for (digest, path) in self.content()? {
-            if needed.contains(&digest) || !disk::is_older(&path, keep_recent) {
-                continue;
-            }
-            let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            if action == Action::Remove {
-                disk::remove_if_present(&path)?;
-                self.forget_unpacked(&digest)?;
-            }
-            pruned.files += 1;
-            pruned.bytes += size;
-        }
-        Ok(pruned)
-    }
-
-    /// Lists the files that are called by a digest, in the order of their names. Others are not ours.
-    fn content(&self) -> Result<Vec<(Digest, PathBuf)>, Error> {
-        let mut found = Vec::new();
-        for folder in ["wasm", "data"] {
-            for (path, kind) in entries(&self.root().join(folder))? {
-                if let Some(digest) = kind.is_file().then(|| called(&path)).flatten() {
-                    found.push((digest, path));
+    fn verify_documents(&self, damaged: &mut Vec<Damage>) -> Result<(), Error> {
+        self.walk(&mut |filed| {
+            let filed = match filed {
+                Ok(filed) => filed,
+                Err(error) => {
+                    let Error::Io(failure) = &error else { return Err(error) };
+                    damaged.push(Damage { path: failure.path.clone(), digest: None, flaw: Flaw::Unreadable(error) });
+                    return Ok(());
+                }
+            };
+            let mut blame = |name: &str| {
+                let path = filed.directory.join(name);
+                damaged.push(Damage { path, digest: None, flaw: Flaw::Document });
+            };
+            match &filed.manifest {
+                None => blame(MANIFEST),
+                Some(manifest) => {
+                    let path = filed.directory.join(CONFIG);
+                    // What has been removed is missing, and not damaged; the next pull fetches it.
+                    let here = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+                    if let Some(document) = manifest.image().map(document).filter(|_| here)
+                        && disk::read_small(&path, media::MAX_LOCK)?
+                            .is_none_or(|bytes| Digest::of_with(document.digest.algorithm(), &bytes) != document.digest)
+                    {
+                        blame(CONFIG);
+                    }
                 }
             }
-        }
-        found.sort_by(|(_, one), (_, other)| one.cmp(other));
-        Ok(found)
-    }
-
-    /// Collects every digest that an application speaks of: in its manifest, in its lock file, and in what is known of
-    /// its archives.
-    fn needed(&self) -> Result<HashSet<Digest>, Error> {
-        let mut needed = HashSet::new();
-        let mut left = vec![self.root().join("manifests")];
-        while let Some(directory) = left.pop() {
-            for (path, kind) in entries(&directory)? {
-                if kind.is_dir() {
-                    left.push(path);
-                } else if path.file_name().is_some_and(|name| DOCUMENTS.iter().any(|document| name == *document)) {
-                    let bytes = disk::read_small(&path, media::MAX_LOCK.max(Manifest::MAX_READ))?;
-                    let value = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-                    value.iter().for_each(|value| collect(value, &mut needed));
-                }
-            }
-        }
-        let archives: Vec<Digest> = needed.iter().copied().collect();
-        for archive in archives {
-            needed.extend(self.unpacked_from(&archive)?);
-        }
-        Ok(needed)
-    }
-}
-
-/// Collects the digests in a document.
-fn collect(value: &Value, found: &mut HashSet<Digest>) {
-    match value {
-        Value::String(text) => found.extend(text.parse::<Digest>()),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// Lists a directory; one that is not there is empty. Links are not followed.
-fn entries(directory: &Path) -> Result<Vec<(PathBuf, fs::FileType)>, Error> {
-    let failed = |error| Error::io("read", directory, error);
-    let listed = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        listed => listed.map_err(failed)?,
-    };
-    listed
-        .map(|entry| {
-            let entry = entry.map_err(failed)?;
-            Ok((entry.path(), entry.file_type().map_err(failed)?))
+            Ok(())
         })
-        .collect()
+    }
 }
 
-/// Returns the digest that a file is called by.
-fn called(path: &Path) -> Option<Digest> {
-    let name = path.file_name()?.to_str()?;
-    if cfg!(windows) { name.replacen('_', ":", 1).parse().ok() } else { name.parse().ok() }
+impl Verified {
+    /// Reads one file, and notes what it finds.
+    fn take(&mut self, content: Content, wanted: &Weak<()>) {
+        let Content { digest, path, .. } = content;
+        let flaw = match read(&digest, &path, wanted) {
+            Ok(None) => return,
+            Ok(Some((actual, size))) => {
+                self.read.files += 1;
+                self.read.bytes = self.read.bytes.saturating_add(size);
+                if actual == digest {
+                    return;
+                }
+                Flaw::Content
+            }
+            Err(error) => Flaw::Unreadable(error),
+        };
+        self.damaged.push(Damage { path, digest: Some(digest), flaw });
+    }
 }
 
-/// Returns what a file hashes to, and its length; `None` where it is gone.
-fn read(expected: &Digest, path: &Path) -> Result<Option<(Digest, u64)>, Error> {
+fn is_still_damaged(damage: &Damage) -> bool {
+    let alive = Arc::new(());
+    match damage.digest {
+        Some(digest) => {
+            !matches!(read(&digest, &damage.path, &Arc::downgrade(&alive)), Ok(Some((actual, _))) if actual == digest)
+        }
+        None => true,
+    }
+}
+
+/// Returns what a file hashes to, and its length; `None` where it is gone, or nobody wants to know any more.
+fn read(expected: &Digest, path: &Path, wanted: &Weak<()>) -> Result<Option<(Digest, u64)>, Error> {
     let failed = |error| Error::io("read", path, error);
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -190,7 +191,7 @@ fn read(expected: &Digest, path: &Path) -> Result<Option<(Digest, u64)>, Error> 
     };
     let mut digester = Digester::new(expected.algorithm());
     let (mut buffer, mut size) = (vec![0; READ], 0);
-    loop {
+    while wanted.strong_count() > 0 {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(Some((digester.finish(), size))),
             Ok(read) => {
@@ -201,9 +202,13 @@ fn read(expected: &Digest, path: &Path) -> Result<Option<(Digest, u64)>, Error> 
             Err(error) => return Err(failed(error)),
         }
     }
+    Ok(None)
 }
 
-/// What is kept of an application.
-const DOCUMENTS: [&str; 3] = ["manifest.json", "config.json", "index.json"];
+const CONFIG: &str = "config.json";
+
 /// How much is read at once, in bytes.
 const READ: usize = 256 << 10;
+
+/// No disk is faster with more, and each has a buffer.
+const MAX_READERS: usize = 64;

@@ -48,6 +48,15 @@ impl CachedApplication {
         &self.directory
     }
 
+    /// Notes that the application is used now, by the age of its manifest: so does Spin, which writes it anew each time. Where
+    /// the file is somebody else's, it stays as old as it is.
+    pub async fn note_use(&self) {
+        let path = self.manifest_path();
+        if let Err(error) = blocking(move || disk::touch(&path)).await {
+            tracing::debug!(%error, "the use of an application could not be noted");
+        }
+    }
+
     /// Reads the manifest that was pulled last, as Spin or we have written it; `None` where nothing was pulled. No
     /// requests.
     ///
@@ -380,7 +389,7 @@ impl CachedApplication {
 
 /// Returns what `config.json` has to hold: the lock file, where there is one, else the config. Of several lock files
 /// the last counts, as with Spin.
-fn document(image: &ImageManifest) -> &Descriptor {
+pub(super) fn document(image: &ImageManifest) -> &Descriptor {
     image.layers.iter().rev().find(|layer| layer.media_type == media::APPLICATION).unwrap_or(&image.config)
 }
 

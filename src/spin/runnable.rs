@@ -30,6 +30,8 @@ pub struct Runnable {
     pub(super) files: Files,
     /// WebAssembly that is no file yet, by component.
     pub(super) made: BTreeMap<String, Bytes>,
+    /// Where its content is: nobody may take that away before it is prepared.
+    pub(super) _cache: Option<Cache>,
 }
 
 impl Runnable {
@@ -52,7 +54,7 @@ impl Runnable {
                 let found = found.map_err(|error| materialise::of(error, || "the package".to_owned()))?;
                 check_package(&digest, &found).await?;
                 let name = reference.name().as_str().rsplit('/').next().unwrap_or_default();
-                return Ok(Self::one_component(name, &absolute(&found)?));
+                return Ok(Self { _cache: Some(cache.clone()), ..Self::one_component(name, &absolute(&found)?) });
             }
         };
         lock.understood().map_err(crate::error::Error::from)?;
@@ -76,7 +78,7 @@ impl Runnable {
             }
         }
         lock.metadata.insert("origin".to_owned(), format!("{OCI_ORIGIN}{reference}").into());
-        Ok(Self { lock, files, made: BTreeMap::new() })
+        Ok(Self { lock, files, made: BTreeMap::new(), _cache: Some(cache.clone()) })
     }
 
     /// Takes an application from its own directory, as [`super::load`] has read it. Components that have dependencies or
@@ -105,7 +107,7 @@ impl Runnable {
             component.files = direct.collect();
         }
         lock.metadata.insert("origin".to_owned(), file_url(&app.manifest).into());
-        Ok(Self { lock, files, made })
+        Ok(Self { lock, files, made, _cache: None })
     }
 
     /// Makes an application of one file of WebAssembly: it answers every path, and sees nothing. Of the file the first
@@ -179,7 +181,7 @@ impl Runnable {
             }],
         });
         let lock = serde_json::from_value(lock).expect("it is a lock file");
-        Self { lock, files: Files::new(), made: BTreeMap::new() }
+        Self { lock, files: Files::new(), made: BTreeMap::new(), _cache: None }
     }
 }
 
@@ -289,7 +291,7 @@ mod tests {
 
     fn runnable(lock: Value) -> Runnable {
         let lock = serde_json::from_value(lock).expect("a lock file");
-        Runnable { lock, files: Files::new(), made: BTreeMap::new() }
+        Runnable { lock, files: Files::new(), made: BTreeMap::new(), _cache: None }
     }
 
     fn app() -> Runnable {

@@ -21,6 +21,7 @@ pub(crate) enum Invocation {
     Doctor(Reference),
     Conformance,
     Serve,
+    Cache,
     /// Something on this computer's disk.
     Local,
 }
