@@ -147,6 +147,9 @@ mod running_sources;
 mod scripting;
 /// Completions, manual pages, the reference.
 mod shell;
+/// The progress of transfers, as terminals show it.
+#[cfg(unix)]
+mod screens;
 /// Hundreds of bad days, from a seed.
 mod soak;
 /// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.

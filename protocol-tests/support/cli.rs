@@ -108,6 +108,16 @@ impl Cli {
         Running { child, stdout: shown, stderr, secrets: self.secrets.clone() }.wait().await
     }
 
+    /// Starts the tool on a terminal of so many columns, for whoever wants to look at the screen.
+    #[cfg(unix)]
+    pub(crate) fn start_on_a_screen<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        columns: u16,
+    ) -> super::screen::Screen {
+        super::screen::Screen::start(self.command(arguments), columns)
+    }
+
     /// Starts the tool and leaves it running.
     pub(crate) fn start<A: AsRef<OsStr>>(
         &self,

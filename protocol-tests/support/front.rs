@@ -42,8 +42,29 @@ pub(crate) enum Meddle {
     HoldAfter(usize, Arc<Notify>),
     /// A bit of the first byte of the answer's body is flipped.
     Spoil,
+    /// The answer's body stands still after `n` bytes, until the gate is opened.
+    Pause(u64, Gate),
     /// The exchange is left alone.
     Leave,
+}
+
+/// Where a transfer waits, so that what is shown meanwhile is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate {
+    reached: Arc<Notify>,
+    open: Arc<Notify>,
+}
+
+impl Gate {
+    /// Waits until somebody stands before it.
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets one pass.
+    pub(crate) fn open(&self) {
+        self.open.notify_one();
+    }
 }
 
 impl Front {
@@ -190,6 +211,7 @@ impl Door {
                 std::future::pending().await
             }
             Meddle::Spoil => Ok(self.forward(request).await?.map(spoilt)),
+            Meddle::Pause(n, gate) => Ok(self.forward(request).await?.map(|body| paused(body, n, gate))),
             Meddle::Cut(n, end) => {
                 let (method, uri, headers) =
                     (request.method().clone(), request.uri().clone(), request.headers().clone());
@@ -273,6 +295,34 @@ pub(super) fn head<B>(response: &Response<B>) -> Vec<u8> {
     }
     head.extend_from_slice(b"\r\n");
     head
+}
+
+/// Cuts the chunk at the gate in two, and waits between the halves.
+fn paused(body: Body, n: u64, gate: Gate) -> Body {
+    let left = body.remaining();
+    let state = (body, usize::try_from(n).expect("a short way"), None);
+    let chunks =
+        futures_util::stream::unfold(state, move |(mut body, before, mut held): (Body, _, Option<bytes::Bytes>)| {
+            let gate = gate.clone();
+            async move {
+                if let Some(rest) = held.take() {
+                    gate.reached.notify_one();
+                    gate.open.notified().await;
+                    return Some((Ok(rest), (body, usize::MAX, None)));
+                }
+                let mut chunk = match body.chunk().await? {
+                    Ok(chunk) => chunk,
+                    Err(error) => return Some((Err(error), (body, before, None))),
+                };
+                let here = chunk.len();
+                if here <= before {
+                    return Some((Ok(chunk), (body, before - here, None)));
+                }
+                let first = chunk.split_to(before);
+                Some((Ok(first), (body, 0, Some(chunk))))
+            }
+        });
+    Body::from_stream(chunks, left)
 }
 
 fn spoilt(body: Body) -> Body {

@@ -26,6 +26,8 @@ pub(crate) mod relay;
 pub(crate) mod reply;
 pub(crate) mod repository;
 pub(crate) mod scenario;
+#[cfg(unix)]
+pub(crate) mod screen;
 pub(crate) mod script;
 pub(crate) mod served;
 #[cfg(target_os = "linux")]

@@ -41,6 +41,7 @@ mod inspection;
 mod inspection_text;
 mod interrupts;
 mod listen;
+mod live;
 mod log;
 mod login;
 mod logout;

@@ -1,14 +1,14 @@
 //! What is going on, on standard error: a live line on a terminal, a few lasting lines elsewhere.
 
 use std::io::IsTerminal as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use tokio::time::Instant;
 
-use super::output;
 use super::tally::Tally;
+use super::{live, output};
 use crate::content::{Event, Progress};
 
 /// How much is said.
@@ -29,7 +29,7 @@ impl Voice {
             (true, _) => Self::Silent,
             // Log lines and a live line would write over each other.
             (false, true) => Self::Lines,
-            (false, false) if std::io::stderr().is_terminal() => Self::Live,
+            (false, false) if std::io::stderr().is_terminal() && live::can_be_drawn() => Self::Live,
             (false, false) => Self::Lines,
         }
     }
@@ -42,12 +42,14 @@ pub(crate) struct Status {
     words: (&'static str, &'static str),
     what: String,
     bar: ProgressBar,
-    tally: Mutex<Tally>,
+    /// The live line reads it whenever it is drawn: whoever holds it must not touch the line.
+    tally: Arc<Mutex<Tally>>,
 }
 
 impl Status {
     /// Begins to tell: `words` are the verb as it runs and when it is done, `what` is its object.
     pub(crate) fn begin(voice: Voice, words: (&'static str, &'static str), what: String) -> Self {
+        let tally = Arc::new(Mutex::new(Tally::new(Instant::now())));
         let bar = match voice {
             Voice::Live => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
             Voice::Silent | Voice::Lines => ProgressBar::hidden(),
@@ -56,12 +58,12 @@ impl Status {
             Voice::Silent => {}
             Voice::Lines => output::remark(&format!("{} {what}", words.0)),
             Voice::Live => {
-                bar.set_style(style(UNPLANNED));
+                bar.set_style(live::unplanned());
                 bar.set_message(format!("{} {what}", words.0));
                 bar.enable_steady_tick(TICK);
             }
         }
-        Self { voice, words, what, bar, tally: Mutex::new(Tally::new(Instant::now())) }
+        Self { voice, words, what, bar, tally }
     }
 
     /// Says something that must be known, whatever else is said: a warning.
@@ -89,25 +91,23 @@ impl Progress for Status {
         let planned = matches!(event, Event::Planned { .. });
         let mut tally = self.tally();
         let due = tally.note(&event, Instant::now());
+        let (position, total) = (tally.position(), tally.total());
+        drop(tally);
         match self.voice {
             Voice::Silent => {}
             Voice::Lines => {
                 if let Some(line) = due {
-                    drop(tally);
                     output::remark(&format!("{} {}: {line}", self.words.0, self.what));
                 }
             }
             Voice::Live => {
                 if planned {
-                    self.bar.set_style(style(PLANNED));
+                    self.bar.set_style(live::planned(self.tally.clone()));
                     // What came before moved nothing, and would count as slowness.
                     self.bar.reset_eta();
                 }
-                self.bar.set_length(tally.total());
-                self.bar.set_position(tally.position());
-                if !matches!(event, Event::Moved { .. }) {
-                    self.bar.set_message(tally.current());
-                }
+                self.bar.set_length(total);
+                self.bar.set_position(position);
             }
         }
     }
@@ -119,11 +119,5 @@ impl Drop for Status {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates below are well-formed").progress_chars("=> ")
-}
-
-const UNPLANNED: &str = "{spinner} {msg}";
-const PLANNED: &str = "[{bar:12}] {bytes} of {total_bytes}, {bytes_per_sec}, {wide_msg}";
 /// Fast enough to look alive, slow enough for a slow terminal.
 const TICK: Duration = Duration::from_millis(120);

@@ -90,12 +90,22 @@ impl Tally {
 
     /// Says what is being moved.
     pub(crate) fn current(&self) -> String {
-        let settled = self.done.0 + self.existed;
-        let blobs = format!("{settled} of {} blobs", self.planned.0.max(settled));
-        match self.newest.filter(|digest| self.flight.contains_key(digest)) {
-            Some(digest) => format!("{blobs}, {}:{}…", digest.algorithm(), &digest.hex()[..SHORT]),
-            None => blobs,
+        match self.newest() {
+            Some(newest) => format!("{}, {newest}", self.blobs()),
+            None => self.blobs(),
         }
+    }
+
+    /// Says how many blobs are where they should be.
+    pub(crate) fn blobs(&self) -> String {
+        let settled = self.done.0 + self.existed;
+        format!("{settled} of {} blobs", self.planned.0.max(settled))
+    }
+
+    /// Names the blob that was begun last, while it is under way.
+    pub(crate) fn newest(&self) -> Option<String> {
+        let digest = self.newest.filter(|digest| self.flight.contains_key(digest))?;
+        Some(format!("{}:{}…", digest.algorithm(), &digest.hex()[..SHORT]))
     }
 
     /// Says what it came to.
