@@ -109,6 +109,9 @@ mod config;
 /// Copies between registries, layouts and archives.
 #[cfg(unix)]
 mod copy;
+/// Every line of the documentation, run.
+#[cfg(target_os = "linux")]
+mod docs;
 /// What the tool finds out about a registry, and that nothing of that stays.
 mod doctor;
 /// Which source of credentials answers, and why the others do not.

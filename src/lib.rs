@@ -125,3 +125,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../docs/serve.md")]
 struct ServeManual;
+
+/// And those of the library's.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryManual;
