@@ -153,6 +153,9 @@ mod shell;
 /// The progress of transfers, as terminals show it.
 #[cfg(unix)]
 mod screens;
+/// What the commands print, word for word.
+#[cfg(target_os = "linux")]
+mod snapshots;
 /// Hundreds of bad days, from a seed.
 mod soak;
 /// The embedded registry as a team runs it: logins, rules, TLS, signals; by our own client.
