@@ -95,7 +95,7 @@ struct Delete {
     #[arg(value_parser = by_digest)]
     reference: Location,
 
-    /// Do not ask, where there is a terminal to ask on.
+    /// Delete without asking. Without a terminal nobody is asked in any case.
     #[arg(long, short = 'y')]
     yes: bool,
 

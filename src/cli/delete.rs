@@ -27,7 +27,7 @@ pub(crate) struct Delete {
     #[arg(value_parser = doomed)]
     reference: Location,
 
-    /// Do not ask, where there is a terminal to ask on.
+    /// Delete without asking. Without a terminal nobody is asked in any case.
     #[arg(long, short = 'y')]
     yes: bool,
 

@@ -20,8 +20,8 @@ use crate::spin::Placement;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Prepare {
-    /// The application: `REGISTRY/NAME[:TAG][@DIGEST]`, `oci:DIRECTORY[:TAG]`, a `spin.toml`, a directory with one, or a
-    /// `.wasm` file.
+    /// The application: `REGISTRY/NAME[:TAG][@DIGEST]`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`, a `spin.toml`,
+    /// a directory with one, or a `.wasm` file.
     source: PathBuf,
 
     /// Where to. What an earlier `prepare` has left there is replaced.

@@ -14,7 +14,7 @@ use crate::copy::Endpoint;
 use crate::error::Error;
 use crate::model::{Digest, Identifier, Location, Manifest, Tag};
 
-/// Give something that is published more tags.
+/// Add tags to what is published.
 ///
 /// No blob moves: the manifest's exact bytes are sent under each tag that does not name them already. With `--quiet` the
 /// result is `REFERENCE@DIGEST`.
