@@ -43,13 +43,25 @@ async fn tags_and_digests_are_the_same_for_all() {
         run(&home, "oras", &["tag", "--plain-http", &app_of("v1"), "oras"]).await;
         let copy = ["--host", &plain(host), "image", "copy", &app_of("v1"), &app_of("regctl")];
         run(&home, "regctl", &copy).await;
-        let tags = "crane\noras\nregctl\nv1\nv2\n";
+        let (from, to) = (format!("docker://{}", app_of("v1")), format!("docker://{}", app_of("skopeo")));
+        let insecure = ["--src-tls-verify=false", "--dest-tls-verify=false"];
+        run(&home, "skopeo", &[&["copy", "--preserve-digests"], &insecure[..], &[&from, &to]].concat()).await;
+        let tags = "crane\noras\nregctl\nskopeo\nv1\nv2\n";
         assert_eq!(result(&cli, &["tags", "--sort", "name", &app_of("v1")]).await, tags);
         assert_eq!(run(&home, "crane", &["ls", &format!("{host}/app")]).await, tags);
+        assert_eq!(run(&home, "oras", &["repo", "tags", "--plain-http", &format!("{host}/app")]).await, tags);
+        let regctl = ["--host", &plain(host), "tag", "ls", &format!("{host}/app")];
+        assert_eq!(run(&home, "regctl", &regctl).await, tags);
+        let skopeo = run(&home, "skopeo", &["list-tags", "--tls-verify=false", &format!("docker://{host}/app")]).await;
+        for tag in tags.lines() {
+            assert!(skopeo.contains(&format!("\"{tag}\"")), "{tag}: {skopeo}");
+        }
         for tag in tags.lines() {
             assert_eq!(result(&cli, &["resolve", &app_of(tag)]).await, format!("{host}/app@{digest}\n"), "{tag}");
             assert_eq!(run(&home, "crane", &["digest", &app_of(tag)]).await.trim(), digest.to_string());
             assert_eq!(run(&home, "oras", &["resolve", "--plain-http", &app_of(tag)]).await.trim(), digest.to_string());
+            let regctl = ["--host", &plain(host), "image", "digest", &app_of(tag)];
+            assert_eq!(run(&home, "regctl", &regctl).await.trim(), digest.to_string());
         }
         let ours = result(&cli, &["manifest", "get", &app_of("v2")]).await;
         assert_eq!(ours, run(&home, "crane", &["manifest", &app_of("v2")]).await);
@@ -75,10 +87,15 @@ async fn attachments_are_found_by_all() {
         let file = format!("{}:application/json", cli.path("work/sbom.json").display());
         let flags = ["--plain-http", "--disable-path-validation", "--artifact-type", "application/x.oras"];
         run(&home, "oras", &[&["attach"], &flags[..], &[&reference, &file]].concat()).await;
+        let file = cli.path("work/sbom.json").display().to_string();
+        let flags =
+            ["artifact", "put", "--artifact-type", "application/x.regctl", "--subject", &reference, "-f", &file];
+        run(&home, "regctl", &[&["--host", &plain(host)], &flags[..]].concat()).await;
 
         let listed = result(&cli, &["referrers", &reference]).await;
         let types: Vec<&str> = listed.lines().filter_map(|line| line.split("  ").nth(1)).collect();
-        assert!(types.len() == 2 && types.contains(&SBOM) && types.contains(&"application/x.oras"), "{listed}");
+        let expected = [SBOM, "application/x.oras", "application/x.regctl"];
+        assert!(types.len() == 3 && expected.iter().all(|wanted| types.contains(wanted)), "{listed}");
         let discovered = run(&home, "oras", &["discover", "--plain-http", &reference]).await;
         assert!(discovered.contains(&ours) && discovered.contains("application/x.oras"), "{discovered}");
         let found = run(&home, "regctl", &["--host", &plain(host), "artifact", "list", &reference]).await;
