@@ -13,6 +13,9 @@ async fn variables_stand_for_flags() {
     assert!(run.stderr.is_empty(), "{run}");
     assert_eq!(run.success(), format!("oci:out@{digest}\n"));
     assert!(cli.path("work/kept/registry/manifests").is_dir() && !cli.path("cache/spin/registry/manifests").exists());
+    let unset = Cli::new().env("SPINREG_CACHE_DIR", "");
+    unset.run(["pull", &format!("oci:{}:v1", cli.path("work/out").display())]).await.success();
+    assert!(unset.path("cache/spin/registry/manifests").is_dir());
     // A flag goes before its variable.
     cli.run(["pull", "--cache-dir", "other", "oci:out:v1"]).await.success();
     assert!(cli.path("work/other/registry/manifests").is_dir());

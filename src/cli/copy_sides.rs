@@ -31,7 +31,10 @@ impl Side {
 
     /// Puts this side's names of flags and variables into a text that was written for one registry.
     pub(super) fn speak(self, text: &str) -> String {
-        let mut text = text.replace("`-k`", "`--insecure`").replace("SPINREG_", self.variables().prefix);
+        let mut text = text.replace("`-k`", "`--insecure`");
+        for name in ["USERNAME", "PASSWORD", "TOKEN"] {
+            text = text.replace(&format!("SPINREG_{name}"), &format!("{}{name}", self.variables().prefix));
+        }
         for arg in plain().get_arguments() {
             let long = arg.get_long().unwrap_or_default();
             text = replace_word(&text, &format!("--{long}"), &format!("--{}", self.long(long)));
@@ -372,6 +375,7 @@ mod tests {
             ("switch it off with `-k`", "switch it off with `--to-insecure`"),
             ("`--insecure-credentials`", "`--to-insecure-credentials`"),
             ("or SPINREG_PASSWORD", "or SPINREG_TO_PASSWORD"),
+            ("`SPINREG_CONFIG`, `SPINREG_OFFLINE`", "`SPINREG_CONFIG`, `SPINREG_OFFLINE`"),
         ] {
             assert_eq!(Side::To.speak(text), spoken);
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::misuse::Misuse;
 use super::status::Status;
@@ -124,7 +125,7 @@ impl Transfer {
 #[derive(Args, Debug)]
 pub(crate) struct CacheDir {
     /// Spin's cache directory [default: `spin` in the user's cache directory, as Spin does].
-    #[arg(long, value_name = "DIR", env = "SPINREG_CACHE_DIR")]
+    #[arg(long, value_name = "DIR", env = "SPINREG_CACHE_DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
