@@ -15,8 +15,8 @@ use crate::workload;
 /// What is measured.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The largest blob, in GiB; it needs three times as much of disk.
-    #[arg(long, default_value_t = 8)]
+    /// The largest blob, in GiB, up to 8; it needs three times as much of disk.
+    #[arg(long, default_value_t = 2)]
     largest_gib: u64,
     /// What the content is made from.
     #[arg(long, default_value_t = 1)]
@@ -43,12 +43,13 @@ pub fn run(options: &Options) -> Result<()> {
     let bench =
         Bench { spinreg: fs::canonicalize(&options.spinreg)?, room: room.path().to_owned(), seed: options.seed };
     println!("wall seconds · CPU seconds · peak MiB\n\n| what | push | pull |\n|---|---|---|");
-    for mib in [1, 16, 256, 1 << 10, 4 << 10, 8 << 10] {
+    for mib in [1, 16, 256, 1 << 10, 2 << 10, 4 << 10, 8 << 10] {
         if mib <= options.largest_gib << 10 {
             bench.application(&format!("one blob of {}", size(mib)), &[mib << 20], &[])?;
         }
     }
-    for files in [1, 10, 100, 400, 480] {
+    // With the component, the last is the 499 layers that an artifact has before it has archives.
+    for files in [1, 10, 100, 498] {
         bench.application(&format!("{files} files of 16 KiB"), &vec![16 << 10; files], &[])?;
     }
     bench.application("10 000 files of 1 KiB (an archive)", &vec![1 << 10; 10_000], &[])?;
@@ -60,6 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
     for kib in [16, 256, 1 << 10, 4095] {
         bench.manifest(kib)?;
     }
+    println!("\n| a cache of | a cached pull | `cache list` | `cache prune --dry-run` |\n|---|---|---|---|");
     for blobs in [100, 10_000, 100_000] {
         bench.cache(blobs)?;
     }
@@ -127,7 +129,7 @@ impl Bench {
         self.clear()
     }
 
-    /// Pulls what is in a cache beside many other blobs.
+    /// Pulls what is in a cache beside many other blobs, and looks at all of them.
     fn cache(&self, blobs: u64) -> Result<()> {
         let (sources, layouts) = (self.room.join("sources"), self.room.join("layouts"));
         workload::of_assets(&sources, &[16 << 10; 60], self.seed)?;
@@ -144,7 +146,12 @@ impl Bench {
             fs::write(format!("{cache}/registry/data/sha256:{hex}"), n.to_le_bytes())?;
         }
         let again = self.run(&arguments)?;
-        println!("| a cached pull beside {blobs} other blobs | – | {} |", cell(again));
+        let look = |chore: &[&str]| {
+            let arguments = [&["cache"], chore, &["--cache-dir", &cache]].concat();
+            self.run(&arguments).map_or_else(|_| "–".to_owned(), cell)
+        };
+        let (list, prune) = (look(&["list"]), look(&["prune", "--dry-run", "--keep-recent", "0s"]));
+        println!("| 60 files and {blobs} others | {} | {list} | {prune} |", cell(again));
         self.clear()
     }
 

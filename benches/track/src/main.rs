@@ -3,6 +3,7 @@
 //! `benches/side-by-side` builds what this needs and starts it; `docs/performance.md` says how to read what it prints.
 
 mod authority;
+mod goals;
 mod growth;
 mod job;
 mod link;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::authority::{self, Papers};
+use crate::goals::{self, Track};
 use crate::job::{Job, Programs};
 use crate::measure::Cost;
 use crate::registry::{Make, Registry};
@@ -76,11 +77,15 @@ pub fn run(options: &Options) -> Result<()> {
         "seed {}, {} rounds; wall (the yardstick's in seconds, the others' as multiples) · CPU seconds · peak MiB · requests",
         options.seed, options.rounds
     );
+    let track = Track { registry: options.registry, rtt_ms: options.rtt_ms, tls: options.tls };
+    let mut reached = Vec::new();
     for workload in &options.workloads {
-        let table = race.workload(*workload)?;
+        let (table, blobs) = race.workload(*workload)?;
+        reached.extend(goals::rows(track, *workload, blobs, &table));
         let names: Vec<&str> = tools::ALL.iter().map(|tool| tool.name).collect();
         println!("\n{}\n\n{}", workload.name().to_uppercase(), table.markdown(&names));
     }
+    println!("\nGoals\n\n{}\n{}", goals::HEADING, reached.join("\n"));
     Ok(())
 }
 
@@ -98,15 +103,17 @@ struct App {
 }
 
 impl Race<'_> {
-    fn workload(&self, workload: Workload) -> Result<Table> {
+    /// Measures one workload; says as well how many blobs it has.
+    fn workload(&self, workload: Workload) -> Result<(Table, u64)> {
         let apps = self.room.join(workload.name());
         let first = self.app(workload, &apps, 1)?;
         let second = if workload == Workload::W2 { Some(self.app(workload, &apps, 2)?) } else { None };
         let mut table = Table::default();
         self.pushes(&first, second.as_ref(), &mut table)?;
         self.pulls(&apps, &first, second.as_ref(), &mut table)?;
+        let blobs = self.job("", String::new(), "", &first, self.room).contents()?.blobs.len() as u64;
         fs::remove_dir_all(&apps)?;
-        Ok(table)
+        Ok((table, blobs))
     }
 
     /// Writes the application, and the image layout in which all tools find the same bytes.
@@ -128,7 +135,9 @@ impl Race<'_> {
         let wanted = |tool: &Tool| {
             let named = self.options.tools.is_empty() || self.options.tools.iter().any(|name| name == tool.name);
             let built = tool.name != "as Spin does" || self.programs.as_spin_does.is_some();
-            tool.name == "curl" || (named && built)
+            // Without TLS it is what spinreg does anyway.
+            let differs = tool.name != "spinreg --http1" || self.options.tls;
+            tool.name == "curl" || (named && built && differs)
         };
         tools::ALL.iter().enumerate().filter(move |(_, tool)| wanted(tool))
     }

@@ -23,6 +23,25 @@ impl Table {
         cell.1 = requests;
     }
 
+    /// The steps, in order.
+    pub fn steps(&self) -> &[&'static str] {
+        &self.steps
+    }
+
+    /// How many tools there may be: one more than the last that was measured.
+    pub fn tools(&self) -> usize {
+        self.cells.keys().map(|(tool, _)| tool + 1).max().unwrap_or_default()
+    }
+
+    /// What a step of a tool took: the middle of the rounds.
+    pub fn measured(&self, tool: usize, step: &str) -> Option<Measured> {
+        let column = self.steps.iter().position(|known| *known == step)?;
+        let (costs, requests) = self.cells.get(&(tool, column))?;
+        let of = |value: fn(&Cost) -> f64| median(costs.iter().map(value).collect());
+        let (wall, cpu, peak) = (of(|cost| cost.wall), of(|cost| cost.cpu), of(|cost| cost.peak));
+        Some(Measured { wall, cpu, peak, requests: *requests })
+    }
+
     /// Renders it as Markdown. The first tool is the yardstick: the others' times are multiples of its own.
     pub fn markdown(&self, names: &[&str]) -> String {
         let mut text = format!("| | {} |\n|---|{}\n", self.steps.join(" | "), "---|".repeat(self.steps.len()));
@@ -36,17 +55,27 @@ impl Table {
     }
 
     fn cell(&self, tool: usize, column: usize) -> String {
-        let Some((costs, requests)) = self.cells.get(&(tool, column)) else { return NOTHING.to_owned() };
-        let of = |value: fn(&Cost) -> f64| median(costs.iter().map(value).collect());
-        let wall = of(|cost| cost.wall);
-        let yard = self.cells.get(&(0, column)).map(|(costs, _)| median(costs.iter().map(|cost| cost.wall).collect()));
-        let wall = match yard {
-            Some(yard) if tool > 0 => format!("{:.2}", wall / yard),
+        let step = self.steps[column];
+        let Some(Measured { wall, cpu, peak, requests }) = self.measured(tool, step) else { return NOTHING.to_owned() };
+        let wall = match self.measured(0, step) {
+            Some(yard) if tool > 0 => format!("{:.2}", wall / yard.wall),
             _ => format!("{wall:.3} s"),
         };
         let requests = requests.map_or_else(String::new, |n| format!(" · {n}"));
-        format!("{wall} · {:.3} · {:.0}{requests}", of(|cost| cost.cpu), of(|cost| cost.peak))
+        format!("{wall} · {cpu:.3} · {peak:.0}{requests}")
     }
+}
+
+/// What a step of a tool took.
+pub struct Measured {
+    /// Seconds from start to end.
+    pub wall: f64,
+    /// Seconds of processor time.
+    pub cpu: f64,
+    /// The largest resident size, in MiB.
+    pub peak: f64,
+    /// Requests of the last round, where the registry counts them.
+    pub requests: Option<u64>,
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
