@@ -18,7 +18,7 @@ use support::scenario::app;
 
 /// What a client may use at most, in KiB, whatever it moves. Code that was not optimised is several times as large, and a
 /// part of it counts.
-const CLIENT: i64 = if cfg!(debug_assertions) { 48 << 10 } else { 24 << 10 };
+const CLIENT: i64 = if cfg!(debug_assertions) { 48 << 10 } else { 23 << 10 };
 /// What the registry may use at most meanwhile, in KiB.
 const SERVER: u64 = 64 << 10;
 /// Tells the program that it is to start the tool and to measure it.

@@ -67,13 +67,19 @@ impl Blob {
 
     /// Makes a blob of a file whose descriptor is known. Nothing is read now.
     pub fn file(descriptor: Descriptor, path: impl Into<PathBuf>) -> Self {
-        Self::new(descriptor.clone(), OnDisk { path: path.into(), descriptor, trust: Trust::Given })
+        Self::on_disk(descriptor, path.into(), Trust::Given)
     }
 
     /// Makes a blob of a file whose descriptor was right when it was read last. Nothing is read now; what is sent from its
     /// beginning is compared with the descriptor, and its last bytes are not sent where it is not that.
     pub fn recalled(descriptor: Descriptor, path: impl Into<PathBuf>) -> Self {
-        Self::new(descriptor.clone(), OnDisk { path: path.into(), descriptor, trust: Trust::Compared })
+        Self::on_disk(descriptor, path.into(), Trust::Compared)
+    }
+
+    /// Shares the descriptor with whoever opens the file: some applications have ten thousand of them.
+    fn on_disk(descriptor: Descriptor, path: PathBuf, trust: Trust) -> Self {
+        let descriptor = Arc::new(descriptor);
+        Self { origin: None, open: Arc::new(OnDisk { path, descriptor: descriptor.clone(), trust }), descriptor }
     }
 
     /// Says in which repository the blob is, so that a target on the same registry may mount it.
@@ -160,7 +166,7 @@ impl Open for Memory {
 
 struct OnDisk {
     path: PathBuf,
-    descriptor: Descriptor,
+    descriptor: Arc<Descriptor>,
     trust: Trust,
 }
 

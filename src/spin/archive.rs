@@ -18,13 +18,13 @@ use crate::model::{Algorithm, Descriptor, Digester};
 /// Packs files into a gzip-compressed tar archive in a temporary file, which lives as long as the blob.
 ///
 /// Entries have their content, their path and nothing else of their own: mode 0644, no owner, no times. The order is
-/// the given one. Each file is compared with its descriptor while it is read.
-pub(super) async fn pack(files: Vec<(MountedFile, Descriptor)>) -> Result<Blob, Error> {
+/// the given one. Each file is compared with its blob's descriptor while it is read.
+pub(super) async fn pack(files: Vec<(MountedFile, Blob)>) -> Result<Blob, Error> {
     let task = tokio::task::spawn_blocking(move || pack_now(&files));
     task.await.map_err(|error| Error::io("write", std::env::temp_dir(), io::Error::other(error)))?
 }
 
-fn pack_now(files: &[(MountedFile, Descriptor)]) -> Result<Blob, Error> {
+fn pack_now(files: &[(MountedFile, Blob)]) -> Result<Blob, Error> {
     let failed = |error| Error::io("write an archive in", std::env::temp_dir(), error);
     let (file, path) = tempfile::Builder::new().prefix("spinreg-").tempfile().map_err(failed)?.into_parts();
     let hashing = Hashing { inner: BufWriter::new(file), digester: Digester::new(Algorithm::Sha256), size: 0 };
@@ -32,7 +32,7 @@ fn pack_now(files: &[(MountedFile, Descriptor)]) -> Result<Blob, Error> {
     let gzip = GzBuilder::new().mtime(0).write(hashing, Compression::default());
     let mut archive = tar::Builder::new(gzip);
     for (mounted, expected) in files {
-        append(&mut archive, mounted, expected)?;
+        append(&mut archive, mounted, expected.descriptor())?;
     }
     let mut written = archive.into_inner().and_then(flate2::write::GzEncoder::finish).map_err(failed)?;
     written.inner.flush().map_err(failed)?;

@@ -234,7 +234,7 @@ async fn archived(app: &Application, content: &Content) -> Result<Vec<Blob>, Err
         layers.extend(content.wasm_of(component));
         if !component.files.is_empty() {
             let files = component.files.iter();
-            let files = files.map(|file| (file.clone(), content.blob(media::DATA, &file.source).descriptor().clone()));
+            let files = files.map(|file| (file.clone(), content.blob(media::DATA, &file.source).clone()));
             layers.push(archive::pack(files.collect()).await?);
         }
     }

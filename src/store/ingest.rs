@@ -35,7 +35,7 @@ pub enum Started {
 ///
 /// Hashing and writing happen on the blocking pool, one batch of chunks after the other, while the next batch gathers:
 /// a slow disk slows the caller down, and while nothing comes no thread is held. At most a MiB is in memory, and less
-/// where there are many: all ingests of the process hold 2 MiB, and one chunk each besides.
+/// where there are many: all ingests of the process hold 1 MiB, and one chunk each besides.
 #[derive(Debug)]
 pub struct Ingest {
     state: State,
@@ -477,7 +477,7 @@ const QUEUE: usize = 512 << 10;
 /// How many chunks are, however small they are.
 const CHUNKS: usize = 128;
 /// How many bytes all ingests of the process may hold together before each goes on with one chunk at a time.
-const ROOM: usize = 2 << 20;
+const ROOM: usize = 1 << 20;
 
 /// How long to wait before asking for a lock again: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
