@@ -22,6 +22,8 @@ mod frugal;
 mod helpers;
 /// Hosts that are treated specially: where they are, who they are, who stands in for them.
 mod hosts;
+/// Which accounts there are, and logins to parts of a registry.
+mod logins;
 /// Manners: waits, paces, warnings.
 mod manners;
 /// Ways through proxies.

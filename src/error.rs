@@ -359,6 +359,8 @@ pub enum HelperTrouble {
     Late(Duration),
     /// Its answer is not the JSON of credentials.
     Nonsense,
+    /// It was asked for a list of what it has, and its answer is none.
+    Unlisted,
 }
 
 impl fmt::Display for HelperTrouble {
@@ -370,6 +372,7 @@ impl fmt::Display for HelperTrouble {
             Self::Ended(None) => f.write_str("was killed"),
             Self::Late(limit) => write!(f, "did not answer within {limit:?}"),
             Self::Nonsense => f.write_str("does not answer in JSON with `Username` and `Secret`"),
+            Self::Unlisted => f.write_str("does not list what it has"),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::account::{is_below, place as place_of};
 use super::credential::Lookup;
 use super::explain::{Answer, Testimony, Within};
 use super::helper::Helper;
-use super::{Credential, Found, Keychain, Secret, basic, document};
+use super::{Account, Credential, Found, Keychain, Kind, Secret, Standing, basic, document};
 use crate::error::Error;
 use crate::model::{Name, Registry};
 
@@ -116,6 +117,78 @@ impl DockerConfig {
         Testimony { source, answers }
     }
 
+    /// Lists what it has, in the order of asking. Helpers are asked for their lists, and for no secrets; what they do not list
+    /// has no user.
+    pub(crate) async fn accounts(&self) -> (Vec<Account>, Vec<(String, Error)>) {
+        let place = self.place();
+        let source = if matches!(self.content, Content::Inline { .. }) { quoted(&place) } else { place.clone() };
+        let (mut accounts, mut failures) = (Vec::new(), Vec::new());
+        let document = match self.load().await {
+            Ok(document) => document.unwrap_or_default(),
+            Err(error) => {
+                failures.push((source, error));
+                return (accounts, failures);
+            }
+        };
+        let account = |key: String, username: Option<String>, kind, helper| Account {
+            key,
+            username: username.filter(|username| !username.is_empty()),
+            kind,
+            source: source.clone(),
+            helper,
+            standing: Standing::Used,
+        };
+        let mut lists = BTreeMap::new();
+        for (server, name) in document.cred_helpers.unwrap_or_default() {
+            let Some(helper) = Helper::named(&name, self.helper_limit) else {
+                let expected = "helpers without a path in their name";
+                failures.push((source.clone(), document::blame_entry(&place, &name, expected)));
+                continue;
+            };
+            if !lists.contains_key(&name) {
+                // Many cannot list, and nobody has asked for more than their names.
+                lists.insert(name.clone(), helper.list().await.unwrap_or_default());
+            }
+            let users = &lists[&name];
+            let registry = place_of(&server).map(|(registry, _)| registry);
+            let user = users.get(&server).or_else(|| {
+                let same = |key: &String| place_of(key).map(|(registry, _)| registry) == registry;
+                users.iter().find(|(key, _)| registry.is_some() && same(key)).map(|(_, user)| user)
+            });
+            accounts.push(account(server, user.cloned(), None, Some(helper.program().to_owned())));
+        }
+        for (key, entry) in document.auths.unwrap_or_default() {
+            match entry.unwrap_or_default().credential(&place, &key) {
+                Ok(None) => {}
+                Ok(Some(credential)) => {
+                    let kind = Some(Kind::of(&credential));
+                    accounts.push(account(key, Some(credential.username().to_owned()), kind, None));
+                }
+                Err(error) => failures.push((source.clone(), error)),
+            }
+        }
+        if let Some(store) = document.creds_store.filter(|store| !store.is_empty()) {
+            match Helper::named(&store, self.helper_limit) {
+                None => {
+                    let expected = "helpers without a path in their name";
+                    failures.push((source.clone(), document::blame_entry(&place, &store, expected)));
+                }
+                Some(helper) => match helper.list().await {
+                    Ok(list) => accounts.extend(list.into_iter().map(|(key, user)| {
+                        account(
+                            key,
+                            Some(user).filter(|user| user != "<token>"),
+                            None,
+                            Some(helper.program().to_owned()),
+                        )
+                    })),
+                    Err(failure) => failures.push((source.clone(), Box::new(failure).into())),
+                },
+            }
+        }
+        (accounts, failures)
+    }
+
     /// Takes one step; a helper is run here.
     async fn take(&self, step: Step, place: &str) -> Result<Taken, Error> {
         match step {
@@ -219,23 +292,15 @@ impl Entry {
 }
 
 /// Says whether and how well a key of `auths` fits: the longest namespace first, then the registry's own spelling.
-fn rank(key: &str, registry: &Registry, name: Option<&Name>) -> Option<(usize, bool)> {
-    let (bare, is_uri) = match key.split_once("://") {
-        Some((_, bare)) => (bare, true),
-        None => (key, false),
-    };
-    let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
-    if host.parse::<Registry>().ok()? != *registry {
+pub(super) fn rank(key: &str, registry: &Registry, name: Option<&Name>) -> Option<(usize, bool)> {
+    let (known, namespace) = place_of(key)?;
+    if known != *registry {
         return None;
     }
-    let path = path.trim_end_matches('/');
-    // Docker's URLs are of the API (`https://index.docker.io/v1/`) and mean the host; what follows a host without a scheme
-    // is podman's namespace, even where it is called `v1`.
-    if is_uri || path.is_empty() {
+    if namespace.is_empty() {
         return Some((0, key == registry.as_str()));
     }
-    let below = name?.as_str().strip_prefix(path)?;
-    (below.is_empty() || below.starts_with('/')).then_some((path.len(), true))
+    is_below(name?.as_str(), namespace).then_some((namespace.len(), true))
 }
 
 /// The names under which helpers may know a registry.

@@ -87,13 +87,19 @@ impl Testimony {
     }
 }
 
+impl Kind {
+    pub(crate) fn of(credential: &Credential) -> Self {
+        match credential {
+            Credential::Password { .. } => Self::Password,
+            Credential::Identity { .. } => Self::Identity,
+            Credential::Bearer { .. } => Self::Bearer,
+        }
+    }
+}
+
 impl Answer {
     pub(crate) fn of(credential: &Credential, place: Option<Within>) -> Self {
-        let kind = match credential {
-            Credential::Password { .. } => Kind::Password,
-            Credential::Identity { .. } => Kind::Identity,
-            Credential::Bearer { .. } => Kind::Bearer,
-        };
+        let kind = Kind::of(credential);
         Self::Credentials { kind, username: credential.username().to_owned(), place }
     }
 }

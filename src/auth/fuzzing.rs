@@ -41,7 +41,7 @@ pub fn docker_config(bytes: &[u8], registry: &Registry, name: Option<&Name>) -> 
 /// Whether Spin's file has credentials for a registry.
 pub fn spin_auth(bytes: &[u8], registry: &Registry) -> Result<bool, Error> {
     let mut content = document::parse(bytes, "fuzzed")?;
-    spin_auth::find(&mut content, Path::new("fuzzed"), registry).map(|found| found.is_some())
+    spin_auth::find(&mut content, Path::new("fuzzed"), registry, None).map(|found| found.is_some())
 }
 
 /// What a credential helper that succeeds has said.

@@ -1,5 +1,6 @@
 //! Credential helpers: the programs `docker-credential-NAME` (docker-credential-helpers, "Development").
 
+use std::collections::BTreeMap;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Helper {
     /// [`HelperFailure`] where it is not installed, cannot be run, fails, talks nonsense, or is not done after the limit:
     /// it is killed then, with whatever it has started. So it is where the future is dropped before its end.
     pub(crate) async fn get(&self, server: &str) -> Result<Option<Credential>, HelperFailure> {
-        let answer = match tokio::time::timeout(self.limit, self.run(server)).await {
+        let answer = match tokio::time::timeout(self.limit, self.run("get", server)).await {
             Ok(answer) => answer,
             Err(_) => return Err(self.failed(HelperTrouble::Late(self.limit))),
         };
@@ -74,9 +75,33 @@ impl Helper {
         }
     }
 
-    async fn run(&self, server: &str) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
+    /// Runs the helper once to ask for which servers it has something, and for whom. Not every helper knows them all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub(crate) async fn list(&self) -> Result<BTreeMap<String, String>, HelperFailure> {
+        match tokio::time::timeout(self.limit, self.run("list", "")).await {
+            Err(_) => Err(self.failed(HelperTrouble::Late(self.limit))),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(self.failed(HelperTrouble::Missing)),
+            Ok(Err(error)) => Err(self.failed(HelperTrouble::Broken(error.kind()))),
+            Ok(Ok((status, _))) if !status.success() => Err(self.failed(HelperTrouble::Ended(status.code()))),
+            Ok(Ok((_, output))) => self.understand_list(&output),
+        }
+    }
+
+    /// Reads a list of servers and users.
+    pub(super) fn understand_list(&self, output: &[u8]) -> Result<BTreeMap<String, String>, HelperFailure> {
+        match serde_json::from_slice::<BTreeMap<String, String>>(output) {
+            // One that answers everything as if it was asked for a secret must not have it shown.
+            Ok(list) if output.len() as u64 <= MAX && !list.contains_key("Secret") => Ok(list),
+            _ => Err(self.failed(HelperTrouble::Unlisted)),
+        }
+    }
+
+    async fn run(&self, verb: &str, server: &str) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
         let mut command = Command::new(&self.program);
-        command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         for name in OURS {
             command.env_remove(name);
         }

@@ -6,6 +6,7 @@
 //!
 //! Credentials come from a [`Keychain`]; [`Sources`] chains all that the environment points to.
 
+mod account;
 mod authorizer;
 mod basic;
 mod challenge;
@@ -30,6 +31,7 @@ mod sources;
 mod spin_auth;
 mod token;
 
+pub use account::{Account, Accounts, Standing};
 pub use authorizer::{Authorizer, Exposure, Remark};
 pub use credential::{Chain, Credential, Found, Given, Keychain, Lookup, Secret};
 pub use docker_config::DockerConfig;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::explain::{Answer, Testimony};
-use super::{Chain, DockerConfig, Environment, Given, Keychain, Secret, SpinAuth};
+use super::{Accounts, Chain, DockerConfig, Environment, Given, Keychain, Secret, SpinAuth};
 use crate::model::{Name, Registry};
 
 /// Every source that the environment points to.
@@ -67,7 +67,7 @@ impl Sources {
     pub async fn explain(&self, given: Option<&Given>, registry: &Registry, name: Option<&Name>) -> Vec<Testimony> {
         let mut told: Vec<_> = given.and_then(|given| given.explain(registry)).into_iter().collect();
         if let Some(spin) = &self.spin {
-            told.push(spin.explain(registry).await);
+            told.push(spin.explain(registry, name).await);
         }
         for other in &self.others {
             told.push(match other {
@@ -80,6 +80,23 @@ impl Sources {
         told
     }
 
+    /// Lists the accounts that all sources have. Runs the credential helpers that are configured, to ask for their lists and
+    /// for no secrets; sends nothing. What is told holds no secret.
+    pub async fn accounts(&self) -> Accounts {
+        let mut all = Accounts::default();
+        if let Some(spin) = &self.spin {
+            let (accounts, failures) = spin.accounts().await;
+            all.add(accounts);
+            all.failures.extend(failures);
+        }
+        for config in self.configs() {
+            let (accounts, failures) = config.accounts().await;
+            all.add(accounts);
+            all.failures.extend(failures);
+        }
+        all
+    }
+
     fn configs(&self) -> impl Iterator<Item = &DockerConfig> {
         self.others.iter().filter_map(|other| match other {
             Other::Config(config) => Some(config),
@@ -87,12 +104,12 @@ impl Sources {
         })
     }
 
-    /// Names the sources other than Spin's file that have credentials for the whole of `registry`: what `logout`
-    /// leaves behind. May run credential helpers. A source that cannot be read is passed over with a warning.
-    pub async fn elsewhere(&self, registry: &Registry) -> Vec<String> {
+    /// Names the sources other than Spin's file that have credentials for the whole of `registry`, or for what is below
+    /// `namespace`: what `logout` leaves behind. May run credential helpers. A source that cannot be read is passed over with a warning.
+    pub async fn elsewhere(&self, registry: &Registry, namespace: Option<&Name>) -> Vec<String> {
         let mut names = Vec::new();
         for config in self.configs() {
-            match config.credential(registry, None).await {
+            match config.credential(registry, namespace).await {
                 Ok(found) => names.extend(found.map(|found| found.source)),
                 Err(error) => tracing::warn!("{error}"),
             }
@@ -115,7 +132,7 @@ mod tests {
         let registry = "r.example".parse().expect("a registry");
         assert!(sources.spin().is_none());
         assert_eq!(sources.chain(None).credential(&registry, None).await.expect("no source fails"), None);
-        assert!(sources.elsewhere(&registry).await.is_empty());
+        assert!(sources.elsewhere(&registry, None).await.is_empty());
     }
 
     #[tokio::test]
@@ -123,6 +140,6 @@ mod tests {
         let text = r#"{"auths":{"r.example":{"auth":"YTpi"}}}"#;
         let environment = Environment::from_lookup(|name| (name == "DOCKER_AUTH_CONFIG").then(|| text.into()));
         let registry = "r.example".parse().expect("a registry");
-        assert_eq!(Sources::new(&environment).elsewhere(&registry).await, ["`DOCKER_AUTH_CONFIG`"]);
+        assert_eq!(Sources::new(&environment).elsewhere(&registry, None).await, ["`DOCKER_AUTH_CONFIG`"]);
     }
 }

@@ -1,12 +1,14 @@
 //! `spinreg auth`.
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
+use super::auth_list::{self, List, SCHEMA};
 use super::context::Context;
 use super::failure::Problem;
 use super::options::Account;
 use super::{credentials, interrupts, output};
-use crate::auth::{Answer, Testimony};
+use crate::auth::{Answer, Testimony, Within};
 use crate::model::{Location, ParseError, Reference};
 
 /// Look into what is known about credentials.
@@ -18,6 +20,7 @@ pub(crate) struct Auth {
 
 #[derive(Subcommand)]
 enum AuthVerb {
+    List(List),
     Explain(Explain),
 }
 
@@ -32,18 +35,33 @@ pub(crate) struct Explain {
     #[arg(value_parser = in_a_registry)]
     reference: Reference,
 
+    /// Print a JSON document instead.
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     account: Account,
 }
 
 impl Auth {
-    pub(super) fn reference(&self) -> &Reference {
-        let AuthVerb::Explain(Explain { reference, .. }) = &self.verb;
-        reference
+    pub(super) fn reference(&self) -> Option<&Reference> {
+        match &self.verb {
+            AuthVerb::Explain(Explain { reference, .. }) => Some(reference),
+            AuthVerb::List(_) => None,
+        }
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let AuthVerb::Explain(Explain { reference, account }) = self.verb;
+        match self.verb {
+            AuthVerb::List(list) => list.run(context).await,
+            AuthVerb::Explain(explain) => explain.run(context).await,
+        }
+    }
+}
+
+impl Explain {
+    async fn run(self, context: &Context) -> Result<(), Problem> {
+        let Self { reference, json, account } = self;
         let given = credentials::given(&account, &Location::Registry(reference.clone()))?;
         let sources = credentials::sources()?;
         let explain = sources.explain(given.as_ref(), reference.registry(), Some(reference.name()));
@@ -52,6 +70,9 @@ impl Auth {
             told.insert(0, Testimony { source: OUTRIGHT.to_owned(), answers: Vec::new() });
         }
         let what = format!("{}/{}", reference.registry(), reference.name());
+        if json {
+            return Ok(output::json(&document(&what, &told))?);
+        }
         let lines = report(&what, &told);
         for line in lines.iter().take(if context.quiet { 1 } else { usize::MAX }) {
             output::line(line)?;
@@ -94,18 +115,75 @@ fn report(what: &str, told: &[Testimony]) -> Vec<String> {
     lines
 }
 
+/// What `explain --json` prints.
+#[derive(Serialize)]
+struct Explained<'a> {
+    schema: u32,
+    repository: &'a str,
+    /// The place in `sources` of the one that ends the search.
+    ends_at: Option<usize>,
+    sources: Vec<Source<'a>>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    source: &'a str,
+    answers: Vec<Said>,
+}
+
+#[derive(Serialize)]
+struct Said {
+    says: &'static str,
+    kind: Option<&'static str>,
+    username: Option<String>,
+    key: Option<String>,
+    helper: Option<String>,
+    text: String,
+}
+
+/// Puts what was told into a document. Pure.
+fn document<'a>(what: &'a str, told: &'a [Testimony]) -> Explained<'a> {
+    let sources =
+        told.iter().map(|Testimony { source, answers }| Source { source, answers: answers.iter().map(said).collect() });
+    let ends_at = told.iter().position(Testimony::ends_the_search);
+    Explained { schema: SCHEMA, repository: what, ends_at, sources: sources.collect() }
+}
+
+fn said(answer: &Answer) -> Said {
+    let within = |place: Option<&Within>| match place {
+        Some(Within::Key(key)) => (Some(key.clone()), None),
+        Some(Within::Helper { program, server }) => (Some(server.clone()), Some(program.clone())),
+        _ => (None, None),
+    };
+    let (says, credentials, (key, helper)) = match answer {
+        Answer::Credentials { kind, username, place } => {
+            let username = Some(username.clone()).filter(|username| !username.is_empty());
+            ("credentials", Some((*kind, username)), within(place.as_ref()))
+        }
+        Answer::Empty(place) => ("empty", None, within(Some(place))),
+        Answer::NotFound { program, .. } => ("not_found", None, (None, Some(program.clone()))),
+        Answer::Helper(failure) => ("helper_failed", None, (None, Some(failure.program.clone()))),
+        Answer::VariableUnset => ("unset", None, (None, None)),
+        Answer::FileMissing => ("no_file", None, (None, None)),
+        Answer::Failed(_) => ("failed", None, (None, None)),
+    };
+    let (kind, username) = credentials.map_or((None, None), |(kind, username)| (Some(auth_list::kind(kind)), username));
+    Said { says, kind, username, key, helper, text: answer.to_string() }
+}
+
 /// What is called a source where no flag and no variable gives anything.
 const OUTRIGHT: &str = "the command line and `SPINREG_…`";
 
 const EXAMPLES: &str = "\
 Examples:
   spinreg auth explain ghcr.io/me/app
-  spinreg auth explain --quiet ghcr.io/me/app      (the outcome alone)";
+  spinreg auth explain --quiet ghcr.io/me/app      (the outcome alone)
+  spinreg auth explain --json ghcr.io/me/app";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Kind, Within};
+    use crate::auth::Kind;
     use crate::error::Error;
 
     fn testimony(source: &str, answers: Vec<Answer>) -> Testimony {

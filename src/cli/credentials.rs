@@ -73,6 +73,19 @@ pub(super) fn given_by(
     Ok(found.map(|found| Given::new(reference.registry().clone(), found)))
 }
 
+/// Finds the credentials that the variables hold for every command.
+///
+/// # Errors
+///
+/// Where half of something is set, or two things at once.
+pub(super) fn from_variables() -> Result<Option<Found>, Misuse> {
+    let nothing = Account { username: None, password_stdin: false, token_stdin: false };
+    match choose(&nothing, &ONE, variable)? {
+        Choice::Found(found) => Ok(Some(found)),
+        _ => Ok(None),
+    }
+}
+
 /// Finds the sources of credentials that the environment points to; opens none of them, but the configuration file.
 pub(super) fn sources() -> Result<Sources, Problem> {
     let sources = Sources::new(&Environment::capture());

@@ -222,8 +222,8 @@ pub(crate) fn explain_parse(error: &ParseError) -> Failure {
         "reference" => "write `REGISTRY/NAME:TAG`, such as `ghcr.io/me/app:v1`, or `oci:DIRECTORY:TAG`",
         "location" => "write `oci:DIRECTORY:TAG` or `oci-archive:FILE:TAG`, such as `oci:out:v1`",
         "digest" => "a digest is `sha256:` and 64 hexadecimal digits; copy it whole",
-        "server" if error.expected().contains("path") => {
-            "a login is for all of a registry: leave the path out, as in `ghcr.io` or `localhost:5000`"
+        "server" if error.expected().contains("namespace") => {
+            "a login is for all of a registry, as in `ghcr.io`, or for what is below a part of it, as in `ghcr.io/team`"
         }
         "platform" => "write `--platform OS/ARCH`, such as `linux/arm64` or `wasip1/wasm`",
         "pattern of tags" => "write `--tags 'v1.*'`",

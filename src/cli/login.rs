@@ -18,10 +18,13 @@ use crate::model::Registry;
 ///
 /// The credentials are proved by a real request, and then saved where an installed `spin` finds them too. What is
 /// missing is asked for.
+///
+/// With several accounts at one registry, log in to a part of it: `ghcr.io/team` is good for the repositories below it, and the
+/// longest one goes before the others. Spin does not know these, and uses what is saved for the whole registry.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Login {
-    /// The registry: `HOST`, `HOST:PORT`, or a URL of it; `http://` means plain HTTP.
+    /// The registry: `HOST`, `HOST:PORT`, or a URL of it, where `http://` means plain HTTP; or a part of it: `HOST/NAMESPACE`.
     server: Server,
 
     /// The user name [default: asked for].
@@ -51,7 +54,7 @@ impl Login {
         let sources = Sources::new(&Environment::capture());
         let store = sources.spin().ok_or(Misuse::NoHome)?;
         // Before anybody is asked for anything: a file that cannot be read now could not be added to later.
-        store.credential(&server.registry, None).await?;
+        store.credential(&server.registry, server.namespace.as_ref()).await?;
 
         let username = username.map_or_else(credentials::ask_username, Ok)?;
         if username.is_empty() {
@@ -70,7 +73,7 @@ impl Login {
         let warn = |text: &str| output::remark(&format!("warning: {text}"));
         let client = Context::client(&server.registry, &connection, server.scheme, Arc::new(()), warn)?;
         let proof = client.prove(&server.registry, &found).await?;
-        store.login(&server.registry, &username, &secret).await?;
+        store.login(&server.registry, server.namespace.as_ref(), &username, &secret).await?;
         if !context.quiet {
             if proof == Proof::NotAsked {
                 output::remark(&format!("warning: `{server}` asks for no credentials, so these could not be checked"));
@@ -85,4 +88,5 @@ const EXAMPLES: &str = "\
 Examples:
   spinreg login ghcr.io
   echo \"$TOKEN\" | spinreg login ghcr.io --username me --password-stdin
+  spinreg login ghcr.io/team            (another account, for what is below it)
   spinreg login --plain-http registry.lan:5000";

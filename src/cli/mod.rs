@@ -8,6 +8,7 @@ mod annotate;
 mod app_source;
 mod attach;
 mod auth;
+mod auth_list;
 mod blob;
 mod build;
 mod cache;
@@ -275,7 +276,7 @@ impl Command {
             Self::Blob(command) => command.invocation(),
             Self::Up(command) => command.invocation(),
             Self::Prepare(command) => command.invocation(),
-            Self::Auth(command) => Invocation::Explain(command.reference().clone()),
+            Self::Auth(command) => command.reference().map_or(Invocation::Local, |it| Invocation::Explain(it.clone())),
             Self::Completions(_) | Self::Complete(_) | Self::Man(_) | Self::Version(_) => Invocation::Local,
             Self::Cache(_) => Invocation::Cache,
             Self::Serve(_) => Invocation::Serve,

@@ -1,9 +1,9 @@
-//! SERVER as people write it: `ghcr.io`, `localhost:5000`, `https://index.docker.io/v1/`.
+//! SERVER as people write it: `ghcr.io`, `localhost:5000`, `https://index.docker.io/v1/`, `ghcr.io/team`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::model::{ParseError, Registry};
+use crate::model::{Name, ParseError, Registry};
 
 /// A registry to log in to or out of, as it was typed and as it is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) struct Server {
     typed: String,
     /// The registry, with its port.
     pub(crate) registry: Registry,
+    /// The namespace below which the login is good; `None` for all of the registry.
+    pub(crate) namespace: Option<Name>,
     /// What the scheme says, where one was typed.
     pub(crate) scheme: Scheme,
 }
@@ -37,7 +39,8 @@ impl FromStr for Server {
     type Err = ParseError;
 
     /// Parses `[SCHEME://]HOST[:PORT][/]`; the path of the API may follow, and after a scheme any path, as with Spin. It is
-    /// dropped: Docker's `https://index.docker.io/v1/` means Docker Hub.
+    /// dropped: Docker's `https://index.docker.io/v1/` means Docker Hub. Without a scheme any other path is a namespace, as
+    /// with podman.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let refuse = |expected, at: usize| ParseError::new("server", text, expected).at(at);
         let (scheme, rest) = match text.split_once("://") {
@@ -47,10 +50,10 @@ impl FromStr for Server {
             Some(_) => return Err(refuse("the scheme `https` or `http`, or none", 0)),
         };
         let start = text.len() - rest.len();
-        let host = match rest.split_once(['/', '?', '#']) {
-            Some((host, path)) if scheme != Scheme::Unsaid || API.contains(&path.trim_end_matches('/')) => host,
-            Some((host, _)) => return Err(refuse("a whole host, without a path", start + host.len())),
-            None => rest,
+        let (host, path) = match rest.split_once(['/', '?', '#']) {
+            Some((host, path)) if scheme != Scheme::Unsaid || API.contains(&path.trim_end_matches('/')) => (host, ""),
+            Some((host, path)) => (host, path.trim_end_matches('/')),
+            None => (rest, ""),
         };
         if host.is_empty() {
             return Err(refuse("a host", start));
@@ -60,7 +63,17 @@ impl FromStr for Server {
             return Err(ParseError::new("server", "…@…", "a host without user name and password"));
         }
         let registry = host.parse().map_err(|error: ParseError| error.within("server", text, start))?;
-        Ok(Self { typed: text.to_owned(), registry, scheme })
+        let namespace = match path {
+            "" => None,
+            _ if path.split('/').next().is_some_and(|first| API.contains(&first)) => {
+                return Err(refuse("a namespace without the path of the API", start + host.len() + 1));
+            }
+            path => {
+                let parsed = path.parse::<Name>();
+                Some(parsed.map_err(|_| refuse("a namespace, without a tag or digest", start + host.len() + 1))?)
+            }
+        };
+        Ok(Self { typed: text.to_owned(), registry, namespace, scheme })
     }
 }
 
@@ -94,13 +107,30 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_a_namespace() {
+        for (text, registry, namespace) in [
+            ("ghcr.io/me", "ghcr.io", Some("me")),
+            ("localhost:5000/a/b/", "localhost:5000", Some("a/b")),
+            ("docker.io/me", "docker.io", Some("me")),
+            ("https://ghcr.io/me", "ghcr.io", None),
+            ("ghcr.io/v2/", "ghcr.io", None),
+        ] {
+            let server: Server = text.parse().expect(text);
+            assert_eq!((server.registry.as_str(), server.namespace.as_ref().map(Name::as_str)), (registry, namespace));
+        }
+    }
+
+    #[test]
     fn refusals_name_what_was_expected_and_no_password() {
         for (text, said) in [
             ("", "a host"),
             ("https://", "a host"),
             ("ftp://r.example", "the scheme"),
-            ("ghcr.io/me", "without a path"),
-            ("ghcr.io/v2/me", "without a path"),
+            ("ghcr.io/v2/me", "without the path of the API"),
+            ("ghcr.io/me:v1", "without a tag"),
+            ("ghcr.io/ME", "a namespace"),
+            ("ghcr.io//me", "a namespace"),
+            ("ghcr.io?m=e", "a namespace"),
             ("r.example:x", "a port"),
             ("https://ada:hunter2@r.example/", "without user name"),
             ("ada:hunter2@r.example", "without user name"),
