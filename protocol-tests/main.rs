@@ -9,6 +9,8 @@ mod floors;
 mod accounts;
 /// Names with several addresses, and addresses of the longer kind.
 mod addresses;
+/// Large files that are sent while they are hashed.
+mod ahead;
 /// Pulls in nobody's name.
 mod anonymous;
 /// Who we are: challenges, tokens, refusals, proofs.

@@ -21,11 +21,11 @@ use super::status::Status;
 use super::told::{DigestFile, DryRun};
 use crate::auth::Given;
 use crate::content::{Source, Target as _};
-use crate::copy::{Plan, copy};
+use crate::copy::{Endpoint, Plan, copy};
 use crate::error::Error;
 use crate::model::{Identifier, Location, ParseError, Tag};
 use crate::spin::{
-    self, Application, Archives, ArtifactOptions, Composition, Created, KnownDigests, LoadOptions, Outside,
+    self, Ahead, Application, Archives, ArtifactOptions, Composition, Created, KnownDigests, LoadOptions, Outside,
     PackOptions, Stale,
 };
 
@@ -132,7 +132,8 @@ impl Push {
                 () = interrupts.next() => return Err(Problem::Interrupted),
             };
             let status = sending.begin(context);
-            return sending.send(&artifact, &artifact.identifier(), &status, &mut interrupts, context).await;
+            let id = artifact.identifier();
+            return sending.send(&artifact, &id, None, &status, &mut interrupts, context).await;
         }
 
         let archives = if is_set("SPIN_OCI_ARCHIVE_LAYERS")? { Archives::Always } else { Archives::WhenNeeded };
@@ -176,14 +177,23 @@ impl Push {
             Ok(cache) => KnownDigests::open(cache.known_digests()).await,
             Err(_) => KnownDigests::none(),
         };
+        let target = sending.early(&status).await?;
         let mut again = false;
         loop {
+            let packed = async {
+                let Some(target) = &target else { return spin::pack_with(&app, &options, &known).await };
+                let transfers = sending.transfer.options(&status);
+                let (tag, at_once) = (&sending.tag, transfers.transfers.large());
+                let ahead = Ahead { target, tag, at_once, progress: transfers.progress };
+                spin::pack_ahead(&app, &options, &known, &ahead).await
+            };
             let package = tokio::select! {
-                package = spin::pack_with(&app, &options, &known) => package?,
-                () = interrupts.next() => return Err(Problem::Interrupted),
+                package = packed => package?,
+                () = interrupts.next() => return Err(interrupted(target.as_ref()).await),
             };
             known.save().await;
-            let sent = sending.send(&package, &package.identifier(), &status, &mut interrupts, context).await;
+            let (id, target) = (package.identifier(), target.clone());
+            let sent = sending.send(&package, &id, target, &status, &mut interrupts, context).await;
             match sent {
                 // A file that has changed and does not look it: everything is read, once.
                 Err(problem) if !again && problem.is_about_content() && known.distrust() => {
@@ -215,19 +225,33 @@ impl Sending {
         Arc::new(Status::begin(context.voice, words, self.reference.to_string()))
     }
 
-    /// Sends what was packed, and prints what became of it.
+    /// Opens a registry that may be sent something before everything is packed. Nothing is asked yet.
+    async fn early(&self, status: &Arc<Status>) -> Result<Option<Endpoint>, Problem> {
+        match &self.reference {
+            Location::Registry(_) if !self.plan.dry_run => Ok(Some(self.open(Purpose::Push, status).await?)),
+            // A directory or a file begins when there is something to put into it.
+            _ => Ok(None),
+        }
+    }
+
+    async fn open(&self, purpose: Purpose, status: &Arc<Status>) -> Result<Endpoint, Problem> {
+        endpoint::open(&self.reference, purpose, self.given.clone(), &self.connection, status).await
+    }
+
+    /// Sends what was packed, to where that is open already or else is opened now, and prints what became of it.
     async fn send(
         &self,
         package: &impl Source,
         id: &Identifier,
+        target: Option<Endpoint>,
         status: &Arc<Status>,
         interrupts: &mut Interrupts,
         context: &Context,
     ) -> Result<(), Problem> {
-        let Self { reference, tag, given, plan: wanted, digest, transfer, connection } = self;
+        let Self { reference, tag, plan: wanted, digest, transfer, .. } = self;
         let options = transfer.options(status);
         if wanted.dry_run {
-            let target = endpoint::open(reference, Purpose::Look, given.clone(), connection, status).await?;
+            let target = self.open(Purpose::Look, status).await?;
             let foreseen = async {
                 let plan = Plan::build(package, id, &target, Some(tag), &options).await?;
                 let forecast = plan.forecast(package, &target).await?;
@@ -243,14 +267,13 @@ impl Sending {
             let pinned = endpoint::pinned(reference, plan.root().digest);
             return Ok(wanted.show(&report, &pinned, context)?);
         }
-        let target = endpoint::open(reference, Purpose::Push, given.clone(), connection, status).await?;
+        let target = match target {
+            Some(target) => target,
+            None => self.open(Purpose::Push, status).await?,
+        };
         let summary = tokio::select! {
             summary = copy(package, id, &target, Some(tag), &options) => summary?,
-            () = interrupts.next() => {
-                // Upload sessions that nobody ends stay with the registry for days.
-                target.tidy().await;
-                return Err(Problem::Interrupted);
-            }
+            () = interrupts.next() => return Err(interrupted(Some(&target)).await),
         };
         status.finish();
         digest.write(&summary.root.digest)?;
@@ -261,6 +284,14 @@ impl Sending {
         })?;
         Ok(())
     }
+}
+
+/// Ends what an interruption has left open: upload sessions that nobody ends stay with the registry for days.
+async fn interrupted(target: Option<&Endpoint>) -> Problem {
+    if let Some(target) = target {
+        target.tidy().await;
+    }
+    Problem::Interrupted
 }
 
 fn created_from(epoch: Option<String>) -> Result<Option<Created>, Misuse> {

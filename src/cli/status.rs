@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget};
 use tokio::time::Instant;
 
 use super::tally::Tally;
@@ -88,7 +88,7 @@ impl Status {
 
 impl Progress for Status {
     fn event(&self, event: Event<'_>) {
-        let planned = matches!(event, Event::Planned { .. });
+        let (planned, ahead) = (matches!(event, Event::Planned { .. }), matches!(event, Event::Ahead { .. }));
         let mut tally = self.tally();
         let due = tally.note(&event, Instant::now());
         let (position, total) = (tally.position(), tally.total());
@@ -108,6 +108,10 @@ impl Progress for Status {
                 }
                 self.bar.set_length(total);
                 self.bar.set_position(position);
+                if ahead {
+                    let moved = HumanBytes(position);
+                    self.bar.set_message(format!("{} {}: {moved}", self.words.0, self.what));
+                }
             }
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Tally {
     existed: u64,
     /// Bytes that really moved, those that moved twice included.
     moved: u64,
+    /// Bytes that moved before there was a plan.
+    ahead: u64,
     /// Blobs under way: how far they are.
     flight: HashMap<Digest, u64>,
     newest: Option<Digest>,
@@ -37,6 +39,7 @@ impl Tally {
             done: (0, 0),
             existed: 0,
             moved: 0,
+            ahead: 0,
             flight: HashMap::new(),
             newest: None,
         }
@@ -45,7 +48,7 @@ impl Tally {
     /// Counts an event; returns a line where one is due: every five seconds, while bytes move.
     pub(crate) fn note(&mut self, event: &Event<'_>, now: Instant) -> Option<String> {
         match *event {
-            Event::Planned { blobs, bytes } => self.planned = (blobs, bytes),
+            Event::Planned { blobs, bytes } => (self.planned, self.ahead) = ((blobs, bytes), 0),
             Event::Started(descriptor) => {
                 self.flight.entry(descriptor.digest).or_default();
                 self.newest = Some(descriptor.digest);
@@ -56,12 +59,16 @@ impl Tally {
             Event::Moved { digest, bytes } => {
                 *self.flight.entry(*digest).or_default() += bytes;
                 self.moved += bytes;
-                let since = now.saturating_duration_since(self.last.0);
-                if since >= EVERY {
-                    let rate = rate(self.moved - self.last.1, since);
-                    self.last = (now, self.moved);
+                if let Some(rate) = self.due(now) {
                     let (position, total) = (HumanBytes(self.position()), HumanBytes(self.total()));
                     return Some(format!("{position} of {total}, {rate}, {}", self.current()));
+                }
+            }
+            Event::Ahead { bytes } => {
+                self.ahead += bytes;
+                self.moved += bytes;
+                if let Some(rate) = self.due(now) {
+                    return Some(format!("{}, {rate}", HumanBytes(self.position())));
                 }
             }
             Event::Finished { descriptor, how } => {
@@ -78,9 +85,20 @@ impl Tally {
         None
     }
 
+    /// Returns how fast it went, where a line is due.
+    fn due(&mut self, now: Instant) -> Option<String> {
+        let since = now.saturating_duration_since(self.last.0);
+        if since < EVERY {
+            return None;
+        }
+        let rate = rate(self.moved - self.last.1, since);
+        self.last = (now, self.moved);
+        Some(rate)
+    }
+
     /// Returns how many of the bytes that have to be moved are there, or on their way.
     pub(crate) fn position(&self) -> u64 {
-        self.flight.values().fold(self.done.1, |sum, position| sum.saturating_add(*position))
+        self.flight.values().fold(self.done.1 + self.ahead, |sum, position| sum.saturating_add(*position))
     }
 
     /// Returns how many bytes have to be moved, as far as that is known.
@@ -164,6 +182,22 @@ mod tests {
         tally.note(&Event::Finished { descriptor: &big, how: Pushed::Uploaded }, after(10));
         assert_eq!((tally.position(), tally.total()), (40 << 20, 40 << 20));
         assert_eq!(tally.summary(after(10)), "1 blob, 41.00 MiB in 10.0 s, 4.10 MiB/s; 1 already there");
+    }
+
+    #[test]
+    fn what_moved_before_the_plan_is_told_and_counted_once() {
+        let start = Instant::now();
+        let mut tally = Tally::new(start);
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let big = Descriptor::new(MediaType::OCTET_STREAM, Digest::of(b"big"), 40 << 20);
+        assert_eq!(tally.note(&Event::Ahead { bytes: 10 << 20 }, after(4)), None);
+        let line = tally.note(&Event::Ahead { bytes: 30 << 20 }, after(5));
+        assert_eq!(line.as_deref(), Some("40.00 MiB, 8.00 MiB/s"));
+        tally.note(&Event::Planned { blobs: 1, bytes: 40 << 20 }, after(6));
+        tally.note(&Event::Started(&big), after(6));
+        tally.note(&Event::Finished { descriptor: &big, how: Pushed::Uploaded }, after(6));
+        assert_eq!((tally.position(), tally.total()), (40 << 20, 40 << 20));
+        assert_eq!(tally.summary(after(8)), "1 blob, 40.00 MiB in 8.0 s, 5.00 MiB/s");
     }
 
     #[test]

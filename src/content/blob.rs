@@ -150,6 +150,12 @@ impl Blob {
     }
 }
 
+impl Open for Blob {
+    fn open(&self, offset: u64) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send + '_>> {
+        self.open.open(offset)
+    }
+}
+
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Blob({}, {} bytes)", self.descriptor.digest, self.descriptor.size)

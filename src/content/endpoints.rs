@@ -1,6 +1,6 @@
 //! Where content comes from and where it goes.
 
-use super::Blob;
+use super::{Blob, Unhashed};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, Tag};
 
@@ -104,6 +104,18 @@ pub trait Target: Send + Sync {
     fn effort(&self, blob: &Blob) -> Effort {
         let _ = blob;
         Effort::default()
+    }
+
+    /// Takes a file of which nobody knows the digest, and says which one it has: whoever hashes a file first reads it twice.
+    /// What the file belongs to will be pushed to `tag`. `None`: the target has not taken it, and wants to be told first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be read, or changes meanwhile; whatever else keeps the target from taking it, where
+    /// the digest would make no difference.
+    fn push_unhashed(&self, file: &Unhashed, tag: &Tag) -> impl Future<Output = Result<Option<Digest>, Error>> + Send {
+        let _ = (file, tag);
+        async { Ok(None) }
     }
 
     /// Takes a blob, verified; pushing what is there is no error.

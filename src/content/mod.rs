@@ -8,6 +8,7 @@ mod body;
 mod endpoints;
 mod progress;
 mod reader;
+mod unhashed;
 mod verify;
 
 #[cfg(feature = "spin")]
@@ -17,4 +18,5 @@ pub use body::Body;
 pub(crate) use body::Seams;
 pub use endpoints::{Effort, Pushed, Source, Tagged, Target, Vacancy};
 pub use progress::{Event, Progress};
+pub use unhashed::Unhashed;
 pub use verify::Verifier;

@@ -38,6 +38,11 @@ pub enum Event<'a> {
         /// How many more bytes.
         bytes: u64,
     },
+    /// More bytes of a file have moved whose digest is not known yet; the plan comes after it, and counts it again as a blob.
+    Ahead {
+        /// How many more bytes.
+        bytes: u64,
+    },
     /// A blob is where it should be.
     Finished {
         /// Which blob.

@@ -1,7 +1,7 @@
 //! An end of a copy that is chosen at run time.
 
 use super::Vacant;
-use crate::content::{Blob, Effort, Pushed, Source, Tagged, Target, Vacancy};
+use crate::content::{Blob, Effort, Pushed, Source, Tagged, Target, Unhashed, Vacancy};
 use crate::error::{Details, Error, Missing, Place};
 use crate::model::{Descriptor, Digest, Identifier, Manifest, MediaType, Tag};
 use crate::registry::Repository;
@@ -96,6 +96,10 @@ impl Target for Endpoint {
 
     fn effort(&self, blob: &Blob) -> Effort {
         each!(self, end => end.effort(blob))
+    }
+
+    async fn push_unhashed(&self, file: &Unhashed, tag: &Tag) -> Result<Option<Digest>, Error> {
+        each!(self, end => end.push_unhashed(file, tag).await)
     }
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {

@@ -59,6 +59,11 @@ impl Transfers {
         let large = n.get() / 4;
         Self { small: n.get() - large, large }
     }
+
+    /// Returns how many large blobs move at a time; where there is no room beside small ones, one.
+    pub fn large(self) -> NonZeroUsize {
+        NonZeroUsize::new(self.large).unwrap_or(NonZeroUsize::MIN)
+    }
 }
 
 impl Default for Transfers {

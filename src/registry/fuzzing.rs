@@ -49,7 +49,7 @@ impl Upload {
     pub fn next(&self) -> Option<std::ops::Range<u64>> {
         match self.0.next() {
             Next::Done(_) => None,
-            Next::Put { bytes, .. } | Next::Patch { bytes, .. } => Some(bytes),
+            Next::Put { bytes, .. } | Next::Stream { bytes, .. } | Next::Patch { bytes, .. } => Some(bytes),
             _ => Some(0..0),
         }
     }

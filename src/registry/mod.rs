@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod hosts;
 mod manifest;
 mod mirror;
+mod outlook;
 mod pages;
 mod profile;
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! A repository: the handle through which content moves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{Method, Request, Uri};
 
 use super::asking::{self, Approach, Look, SelfMounts, Stock};
 use super::mirror::{self, Askable};
+use super::outlook::{self, Outlooks};
 use super::upload_plan::Mount;
-use super::{Client, Listing, Mirror, Uploads, blob, delete, manifest, profile, referrers, tagged, tags, upload};
+use super::{
+    Client, Listing, Mirror, Mounts, Uploads, blob, delete, manifest, profile, referrers, tagged, tags, upload,
+};
 use crate::auth::{Actions, Scope, Scopes};
-use crate::content::{Blob, Effort, Pushed, Source, Tagged, Target, Vacancy};
+use crate::content::{Blob, Effort, Pushed, Source, Tagged, Target, Unhashed, Vacancy};
 use crate::error::Error;
 use crate::model::{Descriptor, Digest, Identifier, Manifest, Name, ParseError, Reference, Registry, Tag};
 use crate::transport::Payload;
@@ -23,20 +27,32 @@ pub struct Repository {
     name: Name,
     purpose: Purpose,
     uploads: Uploads,
-    stock: Shared,
+    shared: Shared,
+    outlooks: Outlooks,
 }
 
 /// What was found out about the repository, for all clones of the handle.
 #[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<Stock>>);
+struct Shared(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    stock: Stock,
+    /// What was sent before anybody knew that it is needed.
+    ahead: HashSet<Digest>,
+}
 
 impl Shared {
-    fn get(&self) -> Stock {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> Stock {
+        self.known().stock
     }
 
     fn set(&self, stock: Stock) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stock;
+        self.known().stock = stock;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,7 +66,8 @@ enum Purpose {
 impl Repository {
     pub(super) fn new(client: Client, registry: Registry, name: Name) -> Self {
         let uploads = client.hosts().uploads(&registry);
-        Self { client, registry, name, purpose: Purpose::Pull, uploads, stock: Shared::default() }
+        let (shared, outlooks) = Default::default();
+        Self { client, registry, name, purpose: Purpose::Pull, uploads, shared, outlooks }
     }
 
     /// Says that content will be pushed: every request asks for the rights to pull and push, so that one token serves
@@ -189,7 +206,7 @@ impl Repository {
     /// Decides how a blob is pushed.
     fn approach(&self, blob: &Blob) -> Approach {
         let ways = self.client.self_mounts(&self.registry);
-        Approach::to((&self.registry, &self.name), blob, self.uploads.mounts, ways, self.stock.get())
+        Approach::to((&self.registry, &self.name), blob, self.uploads.mounts, ways, self.shared.stock())
     }
 
     /// Begins a request to `/v2/<name>/<rest>`.
@@ -286,7 +303,26 @@ impl Target for Repository {
     /// **Requests**: one `GET` of the manifest, unless it is `wanted`: many registries then answer without a body. From
     /// Docker Hub, where a `GET` is a pull, one `HEAD`, and the `GET` only where the tag points to something else.
     async fn tagged(&self, tag: &Tag, wanted: &Descriptor) -> Result<Tagged, Error> {
+        if let Some(known) = self.outlooks.tagged(tag, wanted) {
+            return Ok(known);
+        }
         tagged::tagged(self, tag, wanted).await
+    }
+
+    /// Takes it where it is likely to be new: what `tag` points to now has no blob of its size, or nothing is there at all; and
+    /// not where the registry is to look for it in [all repositories](Mounts::Anywhere), which takes a digest.
+    ///
+    /// **Requests**: one `POST`, one `PATCH` and one `PUT`; in chunks, or where the connection breaks, a `PATCH` for each piece
+    /// and a `HEAD` besides. What comes to nothing is cancelled by a `DELETE`. Before the first file those of
+    /// [`tagged`](Target::tagged), and where the tag is not there one `GET` of a page of one tag; `tagged` and `vacancy` then
+    /// make none when they are asked.
+    async fn push_unhashed(&self, file: &Unhashed, tag: &Tag) -> Result<Option<Digest>, Error> {
+        if self.uploads.mounts == Mounts::Anywhere || !self.outlooks.lacks(self, tag, file.size()).await? {
+            return Ok(None);
+        }
+        let digest = upload::push_unhashed(self, file, self.uploads.chunk).await?;
+        self.shared.known().ahead.extend(digest);
+        Ok(digest)
     }
 
     /// A blob of another repository of the same registry counts as mounted where it is here already, too.
@@ -294,10 +330,13 @@ impl Target for Repository {
     /// **Requests**: one `POST`, which says that the blob is there, or mounts it, or begins the upload; then one `PUT`. One
     /// `HEAD` before them for a blob of 1 MiB or more, unless the registry has shown in this client that it knows such a
     /// `POST`, or [`vacancy`](Target::vacancy) has found nothing here (then from 64 MiB on); on ECR and GHCR, and with
-    /// [`Mounts::Never`](super::Mounts::Never), for every blob. One more `POST` where the registry refuses to mount; one more
+    /// [`Mounts::Never`], for every blob. One more `POST` where the registry refuses to mount; one more
     /// `HEAD` where it does not say which digest it has stored. In chunks one `PATCH` for each, and a `HEAD` in the end.
-    /// Whatever breaks is asked after and continued.
+    /// Whatever breaks is asked after and continued. None for what was [sent unhashed](Target::push_unhashed).
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, Error> {
+        if self.shared.known().ahead.contains(&blob.descriptor().digest) {
+            return Ok(Pushed::Uploaded);
+        }
         let Approach { look, mount } = self.approach(blob);
         if look == Look::First && blob::exists(self, &blob.descriptor().digest).await? {
             return Ok(Pushed::Existed);
@@ -318,23 +357,16 @@ impl Target for Repository {
 
     /// **Requests**: one `GET` of a page of one tag, where that spares more than one; else none.
     async fn vacancy(&self, blobs: &[Descriptor]) -> Result<Vacancy, Error> {
-        self.stock.set(Stock::Unknown);
-        if !asking::is_worth_counting(blobs, self.client.self_mounts(&self.registry)) {
-            return Ok(Vacancy::Unsaid);
-        }
-        let is_empty = match tags::first(self).await {
-            Ok(first) => first.is_none(),
-            Err(error) if error.is_not_found() => true,
-            // It need not say: what is there is asked for one by one.
-            Err(error) => {
-                tracing::debug!(%error, "the registry does not list tags");
-                false
+        self.shared.set(Stock::Unknown);
+        let stock = match self.outlooks.stock() {
+            Some(stock) => stock,
+            None if asking::is_worth_counting(blobs, self.client.self_mounts(&self.registry)) => {
+                outlook::stock(self).await?
             }
+            None => return Ok(Vacancy::Unsaid),
         };
-        if is_empty {
-            self.stock.set(Stock::Empty);
-        }
-        Ok(if is_empty { Vacancy::Vacant } else { Vacancy::Occupied })
+        self.shared.set(stock);
+        Ok(if stock == Stock::Empty { Vacancy::Vacant } else { Vacancy::Occupied })
     }
 
     /// **Requests**: one `DELETE` for each upload that was dropped on its way, in any repository of the client.
@@ -350,7 +382,7 @@ impl Target for Repository {
     /// [`Error::Parse`] where the manifest is larger than [`Manifest::MAX_PUSH`], or where the tag that the list of
     /// referrers should have is something else's; the manifest is there all the same in that case.
     async fn push_manifest(&self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), Error> {
-        self.stock.set(Stock::Unknown);
+        self.shared.set(Stock::Unknown);
         let listed = manifest::push(self, manifest, tag).await?;
         match manifest.subject() {
             Some(subject) if listed != Some(subject.digest) => referrers::record(self, &subject.digest, manifest).await,

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
@@ -13,9 +14,9 @@ use super::response::{refused, violation};
 use super::upload_answer::Answer;
 use super::upload_plan::{Mount, Next, Plan, Verdict};
 use crate::auth::{Actions, Scope, Scopes};
-use crate::content::{Blob, Body, Pushed};
+use crate::content::{Blob, Body, Open, Pushed, Unhashed};
 use crate::error::{Error, RequestLine};
-use crate::model::Registry;
+use crate::model::{Digest, Registry};
 use crate::transport::{Budget, FinalUri, Payload, Policy, Traffic, headers, peer};
 
 /// How blobs go up, where a registry needs to be treated specially. The default suits nearly all.
@@ -69,19 +70,45 @@ pub(super) async fn push(
 ) -> Result<Pushed, Error> {
     let descriptor = blob.descriptor();
     let plan = Plan::new(descriptor.digest, descriptor.size, mount, chunk.map(NonZeroU64::get));
-    let budget = repository.client().budget();
-    let mut upload = Upload { repository, blob, plan, budget, reached: 0, refusal: None };
+    let mut upload = Upload::new(repository, Content::Blob(blob), plan);
     let outcome = upload.run().await;
-    if let Some(session) = upload.orphan() {
-        session.cancel(repository.client()).await;
-        upload.plan.forget();
-    }
+    upload.end().await;
     outcome
+}
+
+/// Sends a file whose digest is found out on the way. `None`: it did not work out, or not like this; what was sent is cancelled,
+/// and the registry may be told the digest first.
+pub(super) async fn push_unhashed(
+    repository: &Repository,
+    file: &Unhashed,
+    chunk: Option<NonZeroU64>,
+) -> Result<Option<Digest>, Error> {
+    let plan = Plan::unnamed(file.size(), chunk.map(NonZeroU64::get));
+    let mut upload = Upload::new(repository, Content::File(file), plan);
+    let outcome = upload.run().await;
+    let (digest, has_begun) = (upload.plan.digest(), upload.plan.has_begun());
+    upload.end().await;
+    match outcome {
+        Ok(_) => Ok(digest),
+        // The same would happen to a blob with a digest.
+        Err(error) if !has_begun || matches!(error, Error::Io(_)) => Err(error),
+        Err(error) => {
+            tracing::debug!(?file, %error, "a file could not be sent before its digest was known");
+            Ok(None)
+        }
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    Blob(&'a Blob),
+    File(&'a Unhashed),
 }
 
 struct Upload<'a> {
     repository: &'a Repository,
-    blob: &'a Blob,
+    content: Content<'a>,
     plan: Plan,
     budget: Budget,
     /// How far the upload had come when the budget was last filled, in bytes.
@@ -90,11 +117,19 @@ struct Upload<'a> {
     refusal: Option<Error>,
 }
 
-impl Upload<'_> {
+impl<'a> Upload<'a> {
+    fn new(repository: &'a Repository, content: Content<'a>, plan: Plan) -> Self {
+        let budget = repository.client().budget();
+        Self { repository, content, plan, budget, reached: 0, refusal: None }
+    }
+
     async fn run(&mut self) -> Result<Pushed, Error> {
         loop {
+            if self.plan.wants_name() {
+                self.name()?;
+            }
             let next = self.plan.next();
-            tracing::debug!(digest = %self.blob.descriptor().digest, %next, "uploading");
+            tracing::debug!(what = %self.what(), %next, "uploading");
             let (request, scopes) = match self.request(next) {
                 ControlFlow::Continue(request) => request,
                 ControlFlow::Break(how) => return Ok(how),
@@ -108,6 +143,40 @@ impl Upload<'_> {
                 self.reached = self.plan.offset();
                 self.budget.refill();
             }
+        }
+    }
+
+    /// Ends what is left open.
+    async fn end(mut self) {
+        if let Some(session) = self.orphan() {
+            session.cancel(self.repository.client()).await;
+            self.plan.forget();
+        }
+    }
+
+    /// Tells the plan the digest of what was sent.
+    fn name(&mut self) -> Result<(), Error> {
+        let found = match self.content {
+            Content::Blob(blob) => Some(blob.descriptor().digest),
+            Content::File(file) => file.digest(),
+        };
+        let unread = || {
+            let session = self.plan.session().cloned().unwrap_or_default();
+            Error::protocol(
+                RequestLine::new(&Method::PATCH, &session),
+                "the upload session has bytes that nobody has sent",
+            )
+        };
+        self.plan.name(found.ok_or_else(unread)?);
+        Ok(())
+    }
+
+    /// Says what is sent: its digest, or which file.
+    fn what(&self) -> String {
+        match (self.plan.digest(), self.content) {
+            (Some(digest), _) => digest.to_string(),
+            (None, Content::Blob(blob)) => blob.descriptor().digest.to_string(),
+            (None, Content::File(file)) => format!("{file:?}"),
         }
     }
 
@@ -131,6 +200,11 @@ impl Upload<'_> {
                 request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OCTET_STREAM));
                 request
             }
+            Next::Stream { uri, bytes } => {
+                let mut request = session(Method::PATCH, uri, self.payload(bytes));
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OCTET_STREAM));
+                request
+            }
             Next::Patch { uri, bytes } => {
                 let range = HeaderValue::from_str(&format!("{}-{}", bytes.start, bytes.end - 1));
                 let mut request = session(Method::PATCH, uri, self.payload(bytes));
@@ -144,9 +218,7 @@ impl Upload<'_> {
                 request
             }
             Next::Cancel { uri } => session(Method::DELETE, uri, Payload::Empty),
-            Next::Head => {
-                self.repository.request(Method::HEAD, format_args!("blobs/{}", self.blob.descriptor().digest))
-            }
+            Next::Head => self.repository.request(Method::HEAD, format_args!("blobs/{}", self.what())),
             Next::Done(how) => return ControlFlow::Break(how),
         };
         ControlFlow::Continue((request, scopes))
@@ -175,10 +247,14 @@ impl Upload<'_> {
         if bytes.is_empty() {
             return Payload::Empty;
         }
-        let (blob, length) = (self.blob.clone(), bytes.end - bytes.start);
+        let content: Arc<dyn Open> = match self.content {
+            Content::Blob(blob) => Arc::new(blob.clone()),
+            Content::File(file) => Arc::new(file.clone()),
+        };
+        let length = bytes.end - bytes.start;
         Payload::reopen(Some(length), move || {
-            let blob = blob.clone();
-            async move { Ok(blob.open(bytes.start).await?.take(length)) }
+            let content = content.clone();
+            async move { Ok(content.open(bytes.start).await?.take(length)) }
         })
     }
 
@@ -199,8 +275,8 @@ impl Upload<'_> {
         if !answer.status.is_success() {
             let what = match line.method {
                 Method::POST => format!("repository `{}`", self.repository.name()),
-                Method::HEAD => format!("blob `{}`", self.blob.descriptor().digest),
-                _ => format!("the upload session of `{}`", self.blob.descriptor().digest),
+                Method::HEAD => format!("blob `{}`", self.what()),
+                _ => format!("the upload session of `{}`", self.what()),
             };
             self.refusal = Some(refused(response, line.clone(), || what).await);
         }

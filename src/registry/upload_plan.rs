@@ -11,6 +11,9 @@
 //!                 └┴─ Ask
 //! ```
 //!
+//! A blob whose digest nobody knows yet begins without looking for it, and goes up by `PATCH`; it is named before the
+//! session is closed. It has one session: what comes to nothing is left to the plan of a blob with a digest.
+//!
 //! Nothing that a registry says about its progress is believed blindly: `Range` is compared with what was sent, the
 //! session is asked where they disagree, and what is stored in the end is proved by its digest or its size. All loops
 //! are bounded: by [`MAX_RESTARTS`], by [`MAX_CORRECTIONS`], and by the runner's budget where a wait is asked for.
@@ -23,12 +26,14 @@ pub(super) use self::exchange::{Mount, Next, Verdict};
 use super::asking::SelfMounts;
 use super::upload_answer::{Answer, closing};
 use crate::content::Pushed;
-use crate::model::{Algorithm, Digest, Name};
+use crate::model::{self, Algorithm, Digest};
 
 /// The state of one upload.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// Without a meaning while the name is pending.
     digest: Digest,
+    name: Name,
     size: u64,
     /// How many bytes go into one `PATCH`; absent as long as the blob goes in one piece.
     chunk: Option<u64>,
@@ -46,6 +51,17 @@ pub(super) struct Plan {
     learnt: Option<SelfMounts>,
 }
 
+/// Where the digest of the blob comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    /// It was there before the first request.
+    Given,
+    /// It is to be found out.
+    Pending,
+    /// It was found out.
+    Found,
+}
+
 /// An upload session that is open.
 #[derive(Debug)]
 struct Session {
@@ -54,6 +70,8 @@ struct Session {
     offset: u64,
     /// How many requests with bytes were sent into it.
     parts: u32,
+    /// Whether one answer has acknowledged all bytes of one request.
+    at_once: bool,
     /// Whether the `Range` after a chunk has not yet turned out to be nonsense.
     patch_range: bool,
     /// Whether the `Range` of its status has not.
@@ -108,14 +126,55 @@ impl Plan {
         let state = if mount == Mount::No { State::Begin } else { State::Mount(mount) };
         let chunk = chunk.map(|chunk| chunk.max(MIN_CHUNK));
         let wished = chunk.is_some();
-        let (session, learnt) = (None, None);
-        Self { digest, size, chunk, least: 0, wished, whole: true, state, session, restarts: 0, corrections: 0, learnt }
+        Self {
+            digest,
+            name: Name::Given,
+            size,
+            chunk,
+            least: 0,
+            wished,
+            whole: true,
+            state,
+            session: None,
+            restarts: 0,
+            corrections: 0,
+            learnt: None,
+        }
+    }
+
+    /// Plans to send a blob whose SHA-256 is found out on the way; with `chunk`, in pieces of so many bytes.
+    pub(super) fn unnamed(size: u64, chunk: Option<u64>) -> Self {
+        let plan = Self::new(Digest::of(b""), size, Mount::No, chunk);
+        Self { name: Name::Pending, whole: false, restarts: MAX_RESTARTS, ..plan }
+    }
+
+    /// Says whether [`Plan::next`] has to wait for [`Plan::name`]: all bytes were sent, and there is no digest.
+    pub(super) fn wants_name(&self) -> bool {
+        self.name == Name::Pending && matches!(self.state, State::Close | State::Confirm(..))
+    }
+
+    /// Says whether a session was ever opened.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Mount(_) | State::Begin)
+    }
+
+    /// Takes the digest that the bytes turned out to have.
+    pub(super) fn name(&mut self, digest: Digest) {
+        (self.digest, self.name) = (digest, Name::Found);
+    }
+
+    /// Returns the digest, as far as it is known.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        Some(self.digest).filter(|_| self.name != Name::Pending)
     }
 
     /// Returns the next request.
     pub(super) fn next(&self) -> Next {
         let session = || self.session.as_ref().expect("a session is open in every state that needs one");
         match &self.state {
+            State::Patch if self.name == Name::Pending && self.chunk.is_none() && self.offset() == 0 => {
+                Next::Stream { uri: session().uri.clone(), bytes: 0..self.size }
+            }
             State::Mount(Mount::From(name)) => Next::Post { query: self.mounting(name), from: Some(name.clone()) },
             // No right is needed beside that to push.
             State::Mount(Mount::Here(name)) => Next::Post { query: self.mounting(name), from: None },
@@ -220,7 +279,8 @@ impl Plan {
             Some(Err(unusable)) => return Verdict::Misplaced(unusable.clone()),
             None => return Verdict::Broken("the upload session has no `Location`"),
         };
-        self.session = Some(Session { uri, offset: 0, parts: 0, patch_range: true, status_range: true });
+        self.session =
+            Some(Session { uri, offset: 0, parts: 0, at_once: false, patch_range: true, status_range: true });
         self.least = answer.least.unwrap_or(0);
         if answer.least.is_some_and(|least| least < self.size) {
             // Who names a smallest chunk wants chunks.
@@ -277,6 +337,7 @@ impl Plan {
         self.keep_location(answer);
         let Some(session) = &mut self.session else { return Verdict::Refused };
         session.parts += 1;
+        session.at_once = session.offset == 0 && end == self.size;
         let agrees = match answer.range {
             None => true,
             // Zot and Aliyun have told the range of the chunk (<https://github.com/regclient/regclient/pull/961>).
@@ -357,12 +418,12 @@ impl Plan {
 
     /// The registry says that it has stored the blob: is that proved?
     fn stored(&mut self, answer: &Answer, otherwise: Otherwise, how: Pushed) -> Verdict {
-        let parts = self.session.take().map_or(0, |session| session.parts);
+        let in_parts = self.session.take().is_some_and(|session| session.parts > 0 && !session.at_once);
         match answer.digest {
             Some(stored) if stored != self.digest => Verdict::Broken(OTHER_DIGEST),
             // Artifactory has kept the last chunk only and said that all was well
             // (<https://github.com/wasmCloud/wasmCloud/issues/3405>).
-            Some(_) if parts == 0 && answer.status != StatusCode::ACCEPTED => self.go(State::Done(how)),
+            Some(_) if !in_parts && answer.status != StatusCode::ACCEPTED => self.go(State::Done(how)),
             _ => self.go(State::Confirm(otherwise, how)),
         }
     }
@@ -437,8 +498,12 @@ impl Plan {
         self.go(old.map_or(State::Begin, |session| State::Cancel(session.uri)))
     }
 
-    /// Makes the chunks smaller, or says that they cannot be.
+    /// Makes the chunks smaller, or says that they cannot be. Who has to know the digest first gets the blob in one piece, and
+    /// others would get many.
     fn shrink(&mut self) -> bool {
+        if self.name != Name::Given {
+            return false;
+        }
         let now = self.chunk.unwrap_or(self.size).min(self.size);
         let smaller = if now > DEFAULT_CHUNK { DEFAULT_CHUNK } else { now / 4 };
         let enough = smaller >= MIN_CHUNK && smaller >= self.least;
@@ -482,7 +547,7 @@ impl Plan {
     }
 
     /// Asks for the blob to be taken over from a repository.
-    fn mounting(&self, from: &Name) -> String {
+    fn mounting(&self, from: &model::Name) -> String {
         format!("?mount={}&from={from}{}", self.digest, self.algorithm('&'))
     }
 

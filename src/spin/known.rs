@@ -77,6 +77,13 @@ pub(super) struct Known {
     pub(super) from: Origin,
 }
 
+/// What a file looked like before it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    begun: SystemTime,
+    stamp: Option<Stamp>,
+}
+
 /// How something came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -134,6 +141,37 @@ impl KnownDigests {
         true
     }
 
+    /// Says how many bytes of `path` would have to be read to find out what it holds; `None` where that is remembered, or
+    /// nobody can say. Blocks.
+    pub(super) fn unread(&self, path: &Path) -> Option<u64> {
+        let size = path.metadata().ok().filter(Metadata::is_file)?.len();
+        self.recall(key(path), path).is_none().then_some(size)
+    }
+
+    /// Begins to watch a file that somebody else reads. Blocks.
+    pub(super) fn watch(&self, path: &Path) -> Watch {
+        Watch { begun: SystemTime::now(), stamp: path.metadata().ok().as_ref().and_then(stamp) }
+    }
+
+    /// Remembers what somebody else has read in `path`, unless it has changed since it is watched. Blocks.
+    pub(super) fn note(&self, path: &Path, watch: &Watch, digest: Digest, size: u64) {
+        let now = path.metadata().ok().as_ref().and_then(stamp);
+        let known = Known { digest, size, inline: None, from: Origin::Memory };
+        self.remember(key(path), watch, now, known);
+    }
+
+    fn remember(&self, key: Key, watch: &Watch, now: Option<Stamp>, known: Known) {
+        if let (Some(book), Some(stamp)) = (&self.book, watch.stamp)
+            && watch.stamp == now
+            && stamp.size == known.size
+            && stamp.is_settled(watch.begun)
+        {
+            let mut pages = book.pages();
+            pages.entries.insert(key, Entry { stamp, known, age: 0 });
+            pages.changed = true;
+        }
+    }
+
     /// Finds out what `path` holds: from memory where the file looks the same, else by reading it. Blocks.
     ///
     /// # Errors
@@ -151,16 +189,8 @@ impl KnownDigests {
         let (digest, size, inline) = hash_file(&mut file, media::MAX_INLINE).map_err(failed)?;
         let known = Known { digest, size, inline, from: Origin::Read };
         let after = stamp(&file.metadata().map_err(failed)?);
-        if let (Some(book), Some(stamp)) = (&self.book, before)
-            && before == after
-            && stamp.size == size
-            && stamp.is_settled(begun)
-        {
-            let mut pages = book.pages();
-            let memory = Known { from: Origin::Memory, ..known.clone() };
-            pages.entries.insert(key, Entry { stamp, known: memory, age: 0 });
-            pages.changed = true;
-        }
+        let memory = Known { from: Origin::Memory, ..known.clone() };
+        self.remember(key, &Watch { begun, stamp: before }, after, memory);
         Ok(known)
     }
 
@@ -329,6 +359,31 @@ mod tests {
         let kept = parse(&text).expect("what was printed");
         assert_eq!(kept.len(), MAX_ENTRIES);
         assert!(kept.contains_key(&path(0)) && !kept.contains_key(&path(MAX_ENTRIES)));
+    }
+
+    #[test]
+    fn what_others_have_read_is_remembered_where_it_stayed_the_same() {
+        let stamp = Stamp { modified: (4, 0), changed: (4, 0), ..example(0).stamp };
+        let begun = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let changed = Stamp { modified: (5, 0), ..stamp };
+        for (before, after, size, seconds, remembered) in [
+            (Some(stamp), Some(stamp), 3, 10, true),
+            (Some(stamp), Some(changed), 3, 10, false),
+            (Some(stamp), Some(stamp), 4, 10, false),
+            (Some(stamp), Some(stamp), 3, 5, false),
+            (Some(stamp), None, 3, 10, false),
+            (None, None, 3, 10, false),
+        ] {
+            let known = KnownDigests { book: Some(Arc::new(Book { file: PathBuf::new(), pages: Mutex::default() })) };
+            let watch = Watch { begun: begun(seconds), stamp: before };
+            known.remember(Key::default(), &watch, after, Known { size, ..example(0).known });
+            let pages = known.book.as_ref().expect("there is one").pages();
+            assert_eq!(
+                (pages.entries.len(), pages.changed),
+                (usize::from(remembered), remembered),
+                "{before:?} {after:?}"
+            );
+        }
     }
 
     #[test]

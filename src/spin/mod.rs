@@ -4,6 +4,7 @@
 //! which is a [`crate::content::Source`] like any other. The format is Spin's: what is packed here, Spin runs, and the
 //! lock file and config are Spin's byte for byte.
 
+mod ahead;
 mod app_manifest;
 mod archive;
 #[cfg(feature = "compose")]
@@ -62,6 +63,7 @@ mod variables;
 mod warning;
 mod wasm;
 
+pub use ahead::Ahead;
 #[cfg(feature = "compose")]
 pub use artifact::{Artifact, ArtifactOptions, pack_component};
 pub use build::{ComponentBuild, Stale};
@@ -91,7 +93,7 @@ pub(crate) use nearest::nearest;
 pub use outline::{
     ComponentOutline, ContentOutline, DependencyOutline, Outline, PackageOutline, TriggerOutline, VariableOutline,
 };
-pub use pack::{Archives, Composition, Infer, PackOptions, pack, pack_with};
+pub use pack::{Archives, Composition, Infer, PackOptions, pack, pack_ahead, pack_with};
 pub use package::Package;
 pub use prepare::{Prepared, Unrunnable};
 pub use runnable::Runnable;

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::ahead::{Ahead, File, Found, Nobody};
 use super::archive;
 use super::compose::{ComposeError, Discord};
 use super::composed::composed;
@@ -19,7 +20,7 @@ use super::load::{Application, LocalComponent};
 use super::lock_file::{ContentRef, LockedApp};
 use super::media;
 use super::package::Package;
-use crate::content::Blob;
+use crate::content::{Blob, Target};
 use crate::model::{Annotations, Descriptor, Digest, ImageManifest, Manifest, MediaType};
 use crate::store::blocking;
 
@@ -90,11 +91,44 @@ pub async fn pack(app: &Application, options: &PackOptions) -> Result<Package, E
 ///
 /// As [`pack`].
 pub async fn pack_with(app: &Application, options: &PackOptions, known: &KnownDigests) -> Result<Package, Error> {
+    put_together(app, options, known, None::<&Ahead<'_, Nobody>>).await
+}
+
+/// Packs an application as [`pack_with`] does, for a target: large files that it is likely to lack are sent while they are
+/// hashed, and read once.
+///
+/// **Requests** to a repository: those of [`push_unhashed`](Target::push_unhashed), for each file of 32 MiB or more that is not
+/// remembered, and travels as a layer of its own whose size no other has.
+///
+/// # Errors
+///
+/// As [`pack`], and those of the target, which is [tidied](Target::tidy) then. What was sent stays there without a manifest, as
+/// after every push that fails.
+pub async fn pack_ahead(
+    app: &Application,
+    options: &PackOptions,
+    known: &KnownDigests,
+    ahead: &Ahead<'_, impl Target>,
+) -> Result<Package, Error> {
+    let packed = put_together(app, options, known, Some(ahead)).await;
+    if packed.is_err() {
+        // The first failure has stopped the others on their way.
+        ahead.target.tidy().await;
+    }
+    packed
+}
+
+async fn put_together(
+    app: &Application,
+    options: &PackOptions,
+    known: &KnownDigests,
+    ahead: Option<&Ahead<'_, impl Target>>,
+) -> Result<Package, Error> {
     let app = &match options.composition {
         Composition::Composed => composed(app).await?,
         Composition::Layers => separable(app)?.clone(),
     };
-    let content = Content::read(app, known).await?;
+    let content = Content::read(app, options.archives, known, ahead).await?;
     let mut lock = app.lock.clone();
     for (component, locked) in app.components.iter().zip(&mut lock.components) {
         locked.source.content = content.wasm_reference(&component.wasm, component.made.as_ref());
@@ -144,11 +178,16 @@ fn separable(app: &Application) -> Result<&Application, Error> {
 
 /// Every file of an application, hashed; small ones also read.
 struct Content {
-    files: HashMap<(PathBuf, MediaType), (Blob, ContentRef)>,
+    files: HashMap<File, (Blob, ContentRef)>,
 }
 
 impl Content {
-    async fn read(app: &Application, known: &KnownDigests) -> Result<Self, Error> {
+    async fn read(
+        app: &Application,
+        archives: Archives,
+        known: &KnownDigests,
+        ahead: Option<&Ahead<'_, impl Target>>,
+    ) -> Result<Self, Error> {
         let mut wanted = HashSet::new();
         for component in &app.components {
             let dependencies = component.dependencies.iter().map(|dependency| (&dependency.wasm, &dependency.made));
@@ -158,8 +197,27 @@ impl Content {
         }
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let find = |file| find_out(file, known.clone());
-        let files = stream::iter(wanted).map(find).buffer_unordered(at_once).try_collect().await?;
-        Ok(Self { files })
+        let mut chosen = Vec::new();
+        if let Some(ahead) = ahead {
+            // What goes into an archive goes nowhere by itself.
+            let is_few = wanted.len() + app.components.len() <= media::MAX_CONTENT_LAYERS;
+            let is_separate = archives == Archives::WhenNeeded && is_few;
+            let layers = wanted.iter().filter(|(_, media_type)| is_separate || *media_type == media::WASM);
+            chosen = ahead.choose(layers.cloned().collect(), known).await?;
+            chosen.iter().for_each(|file| _ = wanted.remove(file));
+        }
+        let send = async |file: File| match ahead {
+            Some(ahead) => match ahead.send(&file, known).await? {
+                Some(found) => Ok(found),
+                None => find(file).await,
+            },
+            None => find(file).await,
+        };
+        let at_a_time = ahead.map_or(1, |ahead| ahead.at_once.get());
+        let sent = stream::iter(chosen).map(send).buffer_unordered(at_a_time).try_collect::<Vec<_>>();
+        let found = stream::iter(wanted).map(find).buffer_unordered(at_once).try_collect::<Vec<_>>();
+        let (sent, found) = future::try_join(sent, found).await?;
+        Ok(Self { files: sent.into_iter().chain(found).collect() })
     }
 
     fn get(&self, media_type: MediaType, path: &Path) -> &(Blob, ContentRef) {
@@ -200,9 +258,7 @@ impl Content {
     }
 }
 
-type Found = ((PathBuf, MediaType), (Blob, ContentRef));
-
-async fn find_out(file: (PathBuf, MediaType), known: KnownDigests) -> Result<Found, crate::error::Error> {
+async fn find_out(file: File, known: KnownDigests) -> Result<Found, crate::error::Error> {
     let (path, media_type) = file;
     blocking(move || {
         let found = known.of_file(&path)?;

@@ -30,6 +30,8 @@ pub(in super::super) enum Next {
     Post { query: String, from: Option<Name> },
     /// `PUT` of these bytes, which may be none.
     Put { uri: Uri, bytes: Range<u64> },
+    /// `PATCH` of all bytes, which says nothing of a range: so Docker sends a layer whose digest it does not know.
+    Stream { uri: Uri, bytes: Range<u64> },
     /// `PATCH` of these bytes.
     Patch { uri: Uri, bytes: Range<u64> },
     /// `GET` of the session.
@@ -63,6 +65,7 @@ impl fmt::Display for Next {
         let name = match self {
             Self::Post { .. } => "POST",
             Self::Put { bytes, .. } => return write!(f, "PUT {}..{}", bytes.start, bytes.end),
+            Self::Stream { bytes, .. } => return write!(f, "PATCH of all {} bytes", bytes.end),
             Self::Patch { bytes, .. } => return write!(f, "PATCH {}..{}", bytes.start, bytes.end),
             Self::Status { .. } => "GET",
             Self::Cancel { .. } => "DELETE",

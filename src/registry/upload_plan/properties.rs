@@ -63,36 +63,47 @@ proptest! {
     /// The answers come again and again: whoever says them for ever is left.
     #[test]
     fn every_upload_ends((size, chunk, mount, said) in games()) {
-        let mut plan = Plan::new(Digest::of(b"any"), size, mount, chunk);
-        let (mut waits, mut turns) = (0, 0);
-        for said in said.iter().cycle() {
-            let next = plan.next();
-            match &next {
-                Next::Done(_) => {
-                    prop_assert_eq!(plan.session(), None, "nothing is left behind");
-                    break;
-                }
-                Next::Put { bytes, .. } | Next::Patch { bytes, .. } => {
-                    prop_assert!(bytes.start <= bytes.end && bytes.end <= size, "{} of {}", next, size);
-                    prop_assert!(!matches!(next, Next::Patch { .. }) || bytes.start < bytes.end, "an empty {}", next);
-                }
-                _ => {}
-            }
-            prop_assert!(plan.offset() <= size);
-            let verdict = match said {
-                Some((status, fields)) => plan.answered(&answer(*status, fields)),
-                None => plan.lost(),
-            };
-            match verdict {
-                Verdict::Go => {}
-                // Whoever carries the plan out has a budget for these.
-                Verdict::Wait if waits < 5 => waits += 1,
-                _ => break,
-            }
-            turns += 1;
-            prop_assert!(turns < MAX_TURNS, "the upload goes on for ever: {:?}", plan);
+        let named = Plan::new(Digest::of(b"any"), size, mount, chunk);
+        let plans = [named].into_iter().chain((size > 0).then(|| Plan::unnamed(size, chunk)));
+        for plan in plans {
+            ends(plan, size, &said)?;
         }
     }
+}
+
+fn ends(mut plan: Plan, size: u64, said: &[Said]) -> Result<(), TestCaseError> {
+    let (mut waits, mut turns) = (0, 0);
+    for said in said.iter().cycle() {
+        if plan.wants_name() {
+            plan.name(Digest::of(b"any"));
+        }
+        let next = plan.next();
+        match &next {
+            Next::Done(_) => {
+                prop_assert_eq!(plan.session(), None, "nothing is left behind");
+                break;
+            }
+            Next::Put { bytes, .. } | Next::Stream { bytes, .. } | Next::Patch { bytes, .. } => {
+                prop_assert!(bytes.start <= bytes.end && bytes.end <= size, "{} of {}", next, size);
+                prop_assert!(matches!(next, Next::Put { .. }) || bytes.start < bytes.end, "an empty {}", next);
+            }
+            _ => {}
+        }
+        prop_assert!(plan.offset() <= size);
+        let verdict = match said {
+            Some((status, fields)) => plan.answered(&answer(*status, fields)),
+            None => plan.lost(),
+        };
+        match verdict {
+            Verdict::Go => {}
+            // Whoever carries the plan out has a budget for these.
+            Verdict::Wait if waits < 5 => waits += 1,
+            _ => break,
+        }
+        turns += 1;
+        prop_assert!(turns < MAX_TURNS, "the upload goes on for ever: {:?}", plan);
+    }
+    Ok(())
 }
 
 /// A few sessions of a few thousand requests.

@@ -79,7 +79,7 @@ impl Registry {
                 (self.session, self.first) = (Some(Vec::new()), 0);
                 (202, None, false)
             }
-            Next::Patch { bytes, .. } => self.take(bytes, arrives)?,
+            Next::Stream { bytes, .. } | Next::Patch { bytes, .. } => self.take(bytes, arrives)?,
             Next::Put { bytes, .. } => match self.take(bytes, arrives)? {
                 (200..300, ..) => self.close(),
                 refusal => refusal,
@@ -99,7 +99,7 @@ impl Registry {
             Next::Done(_) => return None,
         };
         // `POST`, `GET` and the like are sent again until they are answered.
-        let lossy = matches!(next, Next::Patch { .. } | Next::Put { .. });
+        let lossy = matches!(next, Next::Stream { .. } | Next::Patch { .. } | Next::Put { .. });
         (arrives != 5 || !lossy).then_some(answer)
     }
 
@@ -208,11 +208,17 @@ fn manners() -> impl Strategy<Value = Manners> {
 
 /// Plays one upload. Returns how it ended, and whether the registry has the blob.
 fn play(size: u64, chunk: Option<u64>, manners: Manners, losses: &[u64]) -> (Option<Pushed>, bool) {
-    let digest = Digest::of(b"any");
-    let mut plan = Plan::new(digest, size, Mount::No, chunk);
+    play_plan(Plan::new(Digest::of(b"any"), size, Mount::No, chunk), manners, losses)
+}
+
+fn play_plan(mut plan: Plan, manners: Manners, losses: &[u64]) -> (Option<Pushed>, bool) {
+    let (digest, size) = (Digest::of(b"any"), plan.size);
     let mut registry = Registry { manners, session: None, first: 0, last: 0..0, stored: None, size };
     let mut losses = losses.iter().copied();
     for _ in 0..1_000 {
+        if plan.wants_name() {
+            plan.name(digest);
+        }
         let next = plan.next();
         if let Next::Done(how) = next {
             let stored = registry.stored.as_deref().is_some_and(|stored| registry.is_whole(stored));
@@ -240,6 +246,17 @@ proptest! {
         losses in prop::collection::vec(prop_oneof![4 => Just(4_u64), 1 => 0_u64..6], 0..40),
     ) {
         let (how, stored) = play(size, chunk, manners, &losses);
+        prop_assert!(how.is_none() || stored);
+    }
+
+    #[test]
+    fn the_same_holds_where_the_digest_comes_last(
+        size in 1..40 * MIN_CHUNK,
+        chunk in prop::option::of(MIN_CHUNK..9 * MIN_CHUNK),
+        manners in manners(),
+        losses in prop::collection::vec(prop_oneof![4 => Just(4_u64), 1 => 0_u64..6], 0..40),
+    ) {
+        let (how, stored) = play_plan(Plan::unnamed(size, chunk), manners, &losses);
         prop_assert!(how.is_none() || stored);
     }
 
