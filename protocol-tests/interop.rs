@@ -1,6 +1,10 @@
 //! The same promises against programs that we did not write. `protocol-tests/peers.tsv` pins them; a missing one is a
 //! failure.
 
+/// A large file that is sent while it is hashed.
+#[cfg(target_os = "linux")]
+#[path = "interop/ahead.rs"]
+mod ahead;
 /// One file of WebAssembly by itself, read and written by others.
 #[path = "interop/artifact.rs"]
 mod artifact;
