@@ -150,13 +150,13 @@ mod running;
 /// Running what is elsewhere: registries, layouts, archives, downloads and packages.
 #[cfg(target_os = "linux")]
 mod running_sources;
+/// The progress of transfers, as terminals show it.
+#[cfg(unix)]
+mod screens;
 /// What scripts rely on: variables, exit codes, JSON.
 mod scripting;
 /// Completions, manual pages, the reference.
 mod shell;
-/// The progress of transfers, as terminals show it.
-#[cfg(unix)]
-mod screens;
 /// What the commands print, word for word.
 #[cfg(target_os = "linux")]
 mod snapshots;

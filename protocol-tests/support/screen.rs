@@ -109,9 +109,12 @@ fn length(cells: u16) -> NonZeroU16 {
     NonZeroU16::new(cells).expect("a terminal that has any room")
 }
 
-/// Puts `RATE` into the place of a rate: `…, 1.25 MiB/s, …`.
+/// Puts `RATE` into the place of a rate: `…, 1.25 MiB/s, …`, or `…, 1.25 MiB/s; …`.
 pub(crate) fn without_rate(line: &str) -> String {
-    let parts = line.split(", ").map(|part| if part.ends_with("B/s") { "RATE" } else { part });
+    let parts = line.split(", ").map(|part| match part.split_once("B/s") {
+        Some((_, rest)) if rest.is_empty() || rest.starts_with(';') => format!("RATE{rest}"),
+        _ => part.to_owned(),
+    });
     parts.collect::<Vec<_>>().join(", ")
 }
 
